@@ -1,0 +1,102 @@
+"""LiteLLM's form of a chat (OpenAI's): ChatRequest -> call arguments, streamed pieces -> chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..core import ChatRequest, Chunk, Done, Finish, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+
+_SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "max_tokens")
+_FINISH: dict[str, Finish] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
+
+
+def write_request(request: ChatRequest) -> dict[str, Any]:
+    """The keyword arguments of a streamed completion, model and credentials left out."""
+    call: dict[str, Any] = {
+        "messages": [_write_message(message) for message in request.messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for name in _SAMPLING:
+        value = getattr(request.sampling, name)
+        if value is not None:
+            call[name] = value
+    if request.sampling.stop:
+        call["stop"] = list(request.sampling.stop)
+    if request.tools:
+        call["tools"] = list(request.tools)
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if getattr(request, name) is not None:
+                call[name] = getattr(request, name)
+    if request.format == "json":
+        call["response_format"] = {"type": "json_object"}
+    elif request.format is not None:
+        call["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": request.format}}
+    if isinstance(request.think, str):
+        call["reasoning_effort"] = request.think
+    return call
+
+
+class ChunkReader:
+    """Reads the pieces of one stream; tool calls arrive in parts and leave whole."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, dict[str, str]] = {}
+        self._finish = ""
+        self._usage: Usage | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the upstream accounted for the answer, which only a finished one does."""
+        return self._usage is not None
+
+    def read(self, piece: Any) -> Iterator[Chunk]:
+        usage = getattr(piece, "usage", None)
+        if usage is not None:
+            self._usage = Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
+        for choice in piece.choices or ():
+            self._finish = choice.finish_reason or self._finish
+            delta = choice.delta
+            thinking = getattr(delta, "reasoning_content", None)
+            if thinking:
+                yield Thinking(thinking)
+            if delta.content:
+                yield Text(delta.content)
+            for part in delta.tool_calls or ():
+                self._gather(part)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The gathered tool calls and the Done."""
+        for index, call in sorted(self._calls.items()):
+            yield ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"] or "{}")
+        finish = "tool_calls" if self._calls else _FINISH.get(self._finish, "stop")
+        yield Done(finish=finish, usage=self._usage)
+
+    def _gather(self, part: Any) -> None:
+        call = self._calls.setdefault(part.index or 0, {"id": "", "name": "", "arguments": ""})
+        call["id"] = call["id"] or part.id or ""
+        call["name"] += part.function.name or ""
+        call["arguments"] += part.function.arguments or ""
+
+
+def _write_message(message: Message) -> dict[str, Any]:
+    if message.role == "tool":
+        result = next((part for part in message.parts if isinstance(part, ToolResult)), None)
+        if result is not None:
+            return {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
+    written: dict[str, Any] = {"role": message.role, "content": message.text}
+    images = [part for part in message.parts if isinstance(part, Image)]
+    if images:
+        written["content"] = [{"type": "text", "text": message.text}] + [
+            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.data}"}}
+            for image in images
+        ]
+    calls = [part for part in message.parts if isinstance(part, ToolCall)]
+    if calls:
+        written["content"] = message.text or None
+        written["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in calls
+        ]
+    return written

@@ -1,0 +1,42 @@
+"""How a model is reached: the one protocol that every backend keeps, and the contract suite tests."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Protocol
+
+from ..core import ChatRequest, Chunk
+
+# A wait is never longer than this without a Heartbeat, so that whoever listens can look up.
+HEARTBEAT_S = 0.25
+
+
+Chunks = Generator[Chunk, None, None]
+
+
+class Backend(Protocol):
+    """One way to one or more models. Thread-safe; every call is independent.
+
+    `routes` is the number of machines that could serve, so the number of silent ones worth trying.
+    """
+
+    routes: int
+
+    def chat(self, request: ChatRequest) -> Chunks:
+        """Yields the answer to `request`, whose `model` is the upstream's own name for it.
+
+        Heartbeats while waiting, then pieces, then exactly one Done. Raises BackendError and nothing else.
+        Closing the iterator stops the model.
+        """
+
+    def misfit(self, request: ChatRequest) -> str:
+        """Why this model cannot serve this request ("does not support tools"), "" when it can or nobody knows."""
+
+    def first_token_limit_s(self, request: ChatRequest) -> float:
+        """How long the first token may take, by whether the model is in memory and how long the prompt is."""
+
+    def idle_limit_s(self) -> float:
+        """How long the answer may pause once it has begun."""
+
+    def trouble(self, model: str) -> str:
+        """Why `model` could not be reached, as far as is known without asking; "" when nothing is amiss."""

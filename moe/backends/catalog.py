@@ -1,0 +1,115 @@
+"""What the Ollama nodes have, all together: finds names, lists models, and settles every "auto" expert."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Sequence
+
+from .. import net
+from ..core import Expert, ModelCard
+from .choice import choose
+from .nodes import Node, NodeState, UpstreamModel, card, find_name
+
+MEMORY_SHARE = 0.8
+Group = tuple[str, ...]
+
+
+class Catalog:
+    """The nodes and who uses which; thread-safe.
+
+    `default` are the URLs that serve every Ollama expert without its own.
+    """
+
+    def __init__(self, nodes: dict[str, Node], experts: Iterable[Expert], *, default: Group) -> None:
+        self._nodes = nodes
+        self._default = default
+        self._experts = tuple(experts)
+        self._lock = threading.Lock()
+        self._chosen: dict[Group, tuple[tuple[NodeState, ...], dict[str, str]]] = {}
+
+    def group_of(self, expert: Expert) -> Group:
+        return expert.urls or ((expert.url,) if expert.url else self._default)
+
+    def nodes_of(self, expert: Expert) -> list[Node]:
+        return [self._nodes[url] for url in self.group_of(expert)]
+
+    def all_nodes(self) -> list[Node]:
+        return list(self._nodes.values())
+
+    def model_for(self, expert: Expert, *, fresh: bool = True) -> str:
+        """The upstream model that serves `expert`, "" when no node has a fitting one.
+
+        With `fresh` an unknown or failed node is asked first, which may take its connect timeout.
+        """
+        if expert.model_name != "auto":
+            return expert.model_name
+        group = self.group_of(expert)
+        states = tuple(self._nodes[url].state if fresh else self._nodes[url].last_state for url in group)
+        known = self._chosen.get(group)
+        if known is None or known[0] != states:
+            with self._lock:
+                known = (states, self._choose(group, states))
+                self._chosen[group] = known
+        return known[1].get(expert.label, "")
+
+    def find(self, name: str) -> str | None:
+        """The exact upstream name that a client's `name` means, or None."""
+        held = [node.state.models for node in self._nodes.values()]
+        return find_name(name, lambda candidate: any(candidate in models for models in held))
+
+    def describe(self, name: str, nodes: Sequence[Node] | None = None) -> UpstreamModel | None:
+        for node in self.all_nodes() if nodes is None else nodes:
+            model = node.last_state.models.get(name)
+            if model is not None:
+                return model
+        return None
+
+    def loaded(self) -> str | None:
+        """A model in memory that can chat and is not run in a cloud: the largest one."""
+        states = [node.state for node in self._nodes.values()]
+        found = [
+            (held.size, name)
+            for state in states
+            for name, held in state.loaded.items()
+            if (model := state.models.get(name)) is not None and model.can_chat and not model.is_remote
+        ]
+        return max(found)[1] if found else None
+
+    def stand_ins(self) -> list[str]:
+        """Every local model that can chat, loaded ones first: the last resort before giving up."""
+        seen: dict[str, bool] = {}
+        for node in self._nodes.values():
+            state = node.state
+            for name, model in state.models.items():
+                if state.is_up and model.can_chat and not model.is_remote:
+                    seen[name] = seen.get(name, False) or name in state.loaded
+        return sorted(seen, key=lambda name: not seen[name])
+
+    def cards(self, *, only_loaded: bool = False) -> list[ModelCard]:
+        """The upstream models, each once; `only_loaded` = those in some node's memory."""
+        cards: dict[str, ModelCard] = {}
+        for node in self._nodes.values():
+            state = node.last_state
+            for name, model in state.models.items():
+                held = state.loaded.get(name)
+                if held is not None or not only_loaded:
+                    cards.setdefault(name, card(model, held if only_loaded else None))
+        return list(cards.values())
+
+    def _choose(self, group: Group, states: tuple[NodeState, ...]) -> dict[str, str]:
+        models = {name: model for state in states for name, model in state.models.items()}
+        loaded = {name for state in states for name in state.loaded}
+        experts = [e for e in self._experts if e.model_name == "auto" and self.group_of(e) == group]
+        return choose(experts, models.values(), loaded=dict.fromkeys(loaded), memory_bytes=_memory(group, models))
+
+
+def _memory(group: Group, models: dict[str, UpstreamModel]) -> int:
+    """What the group's models may take together, in bytes.
+
+    Ollama does not tell its memory. On this machine it is read from the system; elsewhere the largest model
+    that was pulled is the best evidence of what fits.
+    """
+    if all(net.is_loopback(net.split_base(url).hostname or "") for url in group):
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+    return max((model.size for model in models.values()), default=0)

@@ -1,0 +1,296 @@
+"""Which machines run Ollama, what each one has, and which of them should serve a request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..core import ModelCard
+from ..errors import BackendError, BadAnswer, Unreachable, UpstreamFailure, UpstreamRefusal
+from .transport import Transport
+
+TAGS_TTL_S = 60.0
+LOADED_TTL_S = 5.0
+DOWN_TTL_S = 1.0
+PROBE_TIMEOUT_S = 5.0
+MAX_CONVERSATIONS = 4096
+IN_FLIGHT_SLACK = 2
+
+
+class UpstreamModel(Struct, frozen=True, kw_only=True):
+    """One model of a node; `is_remote` = Ollama would run it in its cloud. Sizes in bytes, 0 = unknown."""
+
+    name: str
+    digest: str = ""
+    size: int = 0
+    modified_at: str = ""
+    family: str = ""
+    parameter_size: str = ""
+    quantization: str = ""
+    context_length: int = 0
+    capabilities: tuple[str, ...] = ()
+    is_remote: bool = False
+
+    @property
+    def can_chat(self) -> bool:
+        if self.capabilities:
+            return "completion" in self.capabilities
+        return "embed" not in self.name
+
+    def lacks(self, capability: str) -> bool:
+        """Whether it is known not to have `capability`; unknown is not a lack."""
+        return bool(self.capabilities) and capability not in self.capabilities
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A model in a node's memory."""
+
+    size: int = 0
+    size_vram: int = 0
+    context_length: int = 0
+    expires_at: str = ""
+
+
+class NodeState(Struct, frozen=True, kw_only=True):
+    """What a node last said of itself. `is_known` is False until it was asked once."""
+
+    models: dict[str, UpstreamModel] = {}
+    loaded: dict[str, Loaded] = {}
+    is_known: bool = False
+    is_up: bool = False
+    knows_loaded: bool = False
+    is_slow_to_fail: bool = False
+    error: str = ""
+
+
+class Node:
+    """One Ollama server: its connections, its last known state, and how busy we keep it."""
+
+    def __init__(self, url: str, *, connect_timeout_s: float, executor: Executor) -> None:
+        self.url = url
+        self.transport = Transport(url, connect_timeout_s=connect_timeout_s)
+        self.in_flight = 0
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._refresh_lock = threading.Lock()
+        self._state = NodeState()
+        self._shown: dict[str, Any] = {}
+        self._tags_due = 0.0
+        self._loaded_due = 0.0
+        self._is_refreshing = False
+
+    @property
+    def state(self) -> NodeState:
+        """The last known state; a stale one is renewed in the background, a down one at once if that is quick."""
+        state, now = self._state, time.monotonic()
+        if now < self._loaded_due and now < self._tags_due:
+            return state
+        if not state.is_known or (not state.is_up and not state.is_slow_to_fail):
+            self.refresh(wait=True)
+            return self._state
+        self.refresh()
+        return state
+
+    @property
+    def last_state(self) -> NodeState:
+        """The last known state, without asking anybody now; renewed in the background."""
+        if time.monotonic() >= min(self._loaded_due, self._tags_due):
+            self.refresh()
+        return self._state
+
+    def refresh(self, *, wait: bool = False) -> None:
+        """Ask the node anew, in the background unless `wait`; calls at the same time share one question."""
+        if wait:
+            with self._refresh_lock:
+                if time.monotonic() >= min(self._loaded_due, self._tags_due):
+                    self._ask()
+            return
+        with self._lock:
+            if self._is_refreshing:
+                return
+            self._is_refreshing = True
+        try:
+            self._executor.submit(self._refresh_quietly)
+        except RuntimeError:  # the executor was shut down: this gateway is being replaced
+            self._is_refreshing = False
+
+    def expect_change(self) -> None:
+        """Something was loaded or removed: the next look asks the node again."""
+        self._loaded_due = 0.0
+
+    def mark_down(self, error: BackendError) -> None:
+        """A request found it unreachable: it is last in line until it is seen up again."""
+        is_slow = isinstance(error.__cause__, TimeoutError)
+        self._state = msgspec.structs.replace(
+            self._state, is_known=True, is_up=False, is_slow_to_fail=is_slow, error=error.reason, loaded={}
+        )
+        self._loaded_due = self._tags_due = time.monotonic() + DOWN_TTL_S
+
+    def enter(self) -> None:
+        with self._lock:
+            self.in_flight += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self.in_flight -= 1
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def _refresh_quietly(self) -> None:
+        try:
+            self.refresh(wait=True)
+        finally:
+            self._is_refreshing = False
+
+    def _ask(self) -> None:
+        now = time.monotonic()
+        try:
+            models = self._state.models
+            if now >= self._tags_due or not self._state.is_up:
+                models = self._fetch_models()
+                self._tags_due = now + TAGS_TTL_S
+            loaded = self._fetch_loaded()
+            self._state = NodeState(
+                models=models, loaded=loaded or {}, knows_loaded=loaded is not None, is_known=True, is_up=True
+            )
+            self._loaded_due = time.monotonic() + LOADED_TTL_S
+        except Unreachable as error:
+            self.mark_down(error)
+        except BackendError as error:
+            self._state = NodeState(is_known=True, is_slow_to_fail=True, error=error.reason)
+            self._loaded_due = self._tags_due = time.monotonic() + LOADED_TTL_S
+
+    def _fetch_models(self) -> dict[str, UpstreamModel]:
+        reply = self.transport.fetch("GET", "/api/tags", timeout_s=PROBE_TIMEOUT_S)
+        found: dict[str, UpstreamModel] = {}
+        for entry in _entries(reply):
+            name = str(entry.get("model") or entry.get("name") or "")
+            if name:
+                found[name] = self._describe(name, entry)
+        return found
+
+    def _describe(self, name: str, entry: dict[str, Any]) -> UpstreamModel:
+        shown = self._show(name, str(entry.get("digest") or name))
+        details = {**_table(shown.get("details")), **_table(entry.get("details"))}
+        info = _table(shown.get("model_info"))
+        lengths = [value for key, value in info.items() if key.endswith(".context_length") and isinstance(value, int)]
+        capabilities = shown.get("capabilities") or entry.get("capabilities") or ()
+        remote = [table.get(key) for table in (entry, shown) for key in ("remote_host", "remote_model")]
+        return UpstreamModel(
+            name=name,
+            digest=str(entry.get("digest") or ""),
+            size=int(entry.get("size") or 0),
+            modified_at=str(entry.get("modified_at") or ""),
+            family=str(details.get("family") or ""),
+            parameter_size=str(details.get("parameter_size") or ""),
+            quantization=str(details.get("quantization_level") or ""),
+            context_length=lengths[0] if lengths else int(details.get("context_length") or 0),
+            capabilities=tuple(str(each) for each in capabilities),
+            is_remote=any(remote),
+        )
+
+    def _show(self, name: str, digest: str) -> dict[str, Any]:
+        """`/api/show`, asked once per digest; {} where the node does not know it."""
+        if digest not in self._shown:
+            body = msgspec.json.encode({"model": name})
+            try:
+                self._shown[digest] = _table(self.transport.fetch("POST", "/api/show", body, timeout_s=PROBE_TIMEOUT_S))
+            except Unreachable:
+                raise
+            except BackendError:
+                return {}
+        shown: dict[str, Any] = self._shown[digest]
+        return shown
+
+    def _fetch_loaded(self) -> dict[str, Loaded] | None:
+        """What is in memory; None from a server that does not tell (something that only resembles Ollama)."""
+        try:
+            reply = self.transport.fetch("GET", "/api/ps", timeout_s=PROBE_TIMEOUT_S)
+        except (UpstreamFailure, UpstreamRefusal, BadAnswer):
+            return None
+        return {
+            str(entry.get("model") or entry.get("name")): Loaded(
+                size=int(entry.get("size") or 0),
+                size_vram=int(entry.get("size_vram") or 0),
+                context_length=int(entry.get("context_length") or 0),
+                expires_at=str(entry.get("expires_at") or ""),
+            )
+            for entry in _entries(reply)
+        }
+
+
+class Conversations:
+    """Which node last served a conversation, so that its prompt cache is met again; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._nodes: OrderedDict[int, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def node_of(self, key: int) -> str:
+        return self._nodes.get(key, "")
+
+    def remember(self, key: int, url: str) -> None:
+        with self._lock:
+            self._nodes[key] = url
+            self._nodes.move_to_end(key)
+            if len(self._nodes) > MAX_CONVERSATIONS:
+                self._nodes.popitem(last=False)
+
+
+def rank(nodes: Iterable[Node], model: str, *, home: str = "") -> list[Node]:
+    """Nodes in the order to try: up, has the model, loaded, the conversation's own, least in flight."""
+    states = [(node, node.state) for node in nodes]
+    least = min((node.in_flight for node, _ in states), default=0)
+
+    def key(pair: tuple[Node, NodeState]) -> tuple[bool, ...] | tuple[bool | int, ...]:
+        node, state = pair
+        is_home = node.url == home and node.in_flight <= least + IN_FLIGHT_SLACK
+        return (not state.is_up, model not in state.models, model not in state.loaded, not is_home, node.in_flight)
+
+    return [node for node, _ in sorted(states, key=key)]
+
+
+def find_name(name: str, known: Callable[[str], bool]) -> str | None:
+    """The upstream's spelling of `name`: as given, or with `:latest` implied, in any case."""
+    for candidate in (name, f"{name}:latest", name.casefold(), f"{name.casefold()}:latest"):
+        if known(candidate):
+            return candidate
+    return None
+
+
+def card(model: UpstreamModel, loaded: Loaded | None = None) -> ModelCard:
+    """The model as an entry of a model list."""
+    return ModelCard(
+        name=model.name, kind="model", size=loaded.size if loaded else model.size,
+        size_vram=loaded.size_vram if loaded else 0, digest=model.digest, modified=_unix(model.modified_at),
+        expires=_unix(loaded.expires_at) if loaded else 0.0, family=model.family,
+        parameter_size=model.parameter_size, quantization=model.quantization,
+        context_length=(loaded.context_length if loaded else 0) or model.context_length,
+        capabilities=model.capabilities or ("completion",),
+    )
+
+
+def _unix(stamp: str) -> float:
+    """Unix seconds of an RFC 3339 time, 0 when it is none."""
+    try:
+        return float(msgspec.convert(stamp, type=datetime).timestamp())
+    except (msgspec.ValidationError, ValueError, OverflowError):
+        return 0.0
+
+
+def _entries(reply: Any) -> list[dict[str, Any]]:
+    models = reply.get("models") if isinstance(reply, dict) else None
+    return [entry for entry in models or [] if isinstance(entry, dict)]
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,172 @@
+"""Ollama servers: /api/chat streamed over pooled connections, /api/generate for bare completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..config import RunnerConfig
+from ..core import ChatRequest, Image
+from ..errors import NotReady, Unreachable, UpstreamRefusal
+from .base import Chunks
+from .nodes import Conversations, Node, NodeState, UpstreamModel, rank
+from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
+
+DEFAULT_CONTEXT = 4096
+OUTPUT_RESERVE = 1024
+IMAGE_TOKENS = 1024
+BYTES_PER_TOKEN = 2.5
+PROMPT_TOKENS_PER_S = 50
+
+
+class Ollama:
+    """The models of one group of nodes."""
+
+    def __init__(self, nodes: list[Node], runner: RunnerConfig, conversations: Conversations) -> None:
+        self.routes = len(nodes)
+        self._nodes = nodes
+        self._runner = runner
+        self._conversations = conversations
+        self._contexts: dict[str, int] = {}
+
+    def chat(self, request: ChatRequest) -> Chunks:
+        key = _conversation(request)
+        node = self._pick(request.model, key)
+        path, body = self._encode(request, node)
+        node.enter()
+        try:
+            yield from read_chunks(node.transport.stream(path, body, idle_s=self.idle_limit_s()))
+        except Unreachable as error:
+            node.mark_down(error)
+            raise
+        finally:
+            node.leave()
+        if self.routes > 1:
+            self._conversations.remember(key, node.url)
+        if request.model not in node.last_state.loaded or request.keep_alive == 0:
+            node.expect_change()
+
+    def misfit(self, request: ChatRequest) -> str:
+        model = self._describe(request.model)
+        if model is None or request.only_loads:
+            return ""
+        if not model.can_chat:
+            return "does not support chat"
+        if request.tools and model.lacks("tools"):
+            return "does not support tools"
+        has_image = request.has_image or any(m.has_image for m in request.messages)
+        if has_image and model.lacks("vision"):
+            return "does not support images"
+        if request.completion is not None and request.completion.suffix and model.lacks("insert"):
+            return "does not support insert"
+        return ""
+
+    def first_token_limit_s(self, request: ChatRequest) -> float:
+        states = [node.last_state for node in self._nodes]
+        is_cold = all(state.knows_loaded and request.model not in state.loaded for state in states)
+        if is_cold or request.only_loads:
+            return self._runner.cold_load_timeout_s
+        return self._runner.first_token_timeout_s + _prompt_tokens(request) / PROMPT_TOKENS_PER_S
+
+    def idle_limit_s(self) -> float:
+        return self._runner.ollama_timeout or self._runner.idle_timeout_s
+
+    def trouble(self, model: str) -> str:
+        states = [node.last_state for node in self._nodes]
+        if any(state.is_up and model in state.models for state in states):
+            return ""
+        if any(state.is_up for state in states):
+            return "the model is not installed"
+        return "unreachable" if all(state.is_known for state in states) else "not asked yet"
+
+    def _describe(self, name: str) -> UpstreamModel | None:
+        found = (node.last_state.models.get(name) for node in self._nodes)
+        return next((model for model in found if model is not None), None)
+
+    def _pick(self, model: str, key: int) -> Node:
+        if self.routes == 1:
+            node = self._nodes[0]
+        else:
+            node = rank(self._nodes, model, home=self._conversations.node_of(key))[0]
+        state = node.last_state
+        if not state.is_up and state.is_known and state.is_slow_to_fail:
+            raise Unreachable(f"{node.url}: {state.error}")
+        return node
+
+    def _encode(self, request: ChatRequest, node: Node) -> tuple[str, bytes]:
+        state = node.last_state
+        model = state.models.get(request.model)
+        body: dict[str, Any] = {"model": request.model, "stream": True}
+        if request.completion is None:
+            path = "/api/chat"
+            body["messages"] = [write_message(message) for message in request.messages]
+            if request.tools:
+                body["tools"] = request.tools
+        else:
+            path = "/api/generate"
+            body |= write_completion(request)
+        if request.format is not None:
+            body["format"] = request.format
+        if request.think is not None and not (model is not None and model.lacks("thinking")):
+            body["think"] = request.think
+        if request.keep_alive is not None:
+            body["keep_alive"] = write_keep_alive(request.keep_alive)
+        options = write_options(request)
+        if not request.only_loads:
+            self._fit_context(request, options, state)
+            body["truncate"] = False
+        if options:
+            body["options"] = options
+        return path, msgspec.json.encode(body)
+
+    def _fit_context(self, request: ChatRequest, options: dict[str, Any], state: NodeState) -> None:
+        """Raises `num_ctx` by doubling until prompt and output fit; a model once raised stays so while loaded,
+        since a smaller window would reload it.
+
+        Raises UpstreamRefusal when the model's own limit is too small for the prompt.
+        """
+        model = state.models.get(request.model)
+        limit = model.context_length if model is not None else 0
+        prompt = _prompt_tokens(request)
+        if limit and prompt * BYTES_PER_TOKEN / 6 > limit:  # even at six bytes a token it cannot fit
+            raise UpstreamRefusal(
+                f"the prompt is about {prompt} tokens long, more than {request.model}'s context length of {limit}",
+                code="context_length_exceeded",
+            )
+        if "num_ctx" in options:
+            return
+        need = prompt + (request.sampling.max_tokens or OUTPUT_RESERVE)
+        loaded = state.loaded.get(request.model)
+        context = loaded.context_length if loaded and loaded.context_length else DEFAULT_CONTEXT
+        if loaded is not None:
+            context = max(context, self._contexts.get(request.model, 0))
+        is_raised = context != DEFAULT_CONTEXT
+        while context < need and (not limit or context < limit):
+            context, is_raised = context * 2, True
+        if is_raised:
+            options["num_ctx"] = self._contexts[request.model] = min(context, limit) if limit else context
+
+
+def _prompt_tokens(request: ChatRequest) -> int:
+    """An upper estimate of the prompt's length: text at 2.5 bytes a token, a thousand tokens an image."""
+    texts = [getattr(part, "text", "") or getattr(part, "content", "") or getattr(part, "arguments", "")
+             for message in request.messages for part in message.parts]
+    images = sum(isinstance(part, Image) for message in request.messages for part in message.parts)
+    if request.completion is not None:
+        texts += [request.completion.prompt, request.completion.suffix, request.completion.system or ""]
+        images += len(request.completion.images)
+    size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+    if request.tools:
+        size += len(msgspec.json.encode(request.tools))
+    return int(size / BYTES_PER_TOKEN) + 8 * len(request.messages) + images * IMAGE_TOKENS
+
+
+def _conversation(request: ChatRequest) -> int:
+    """A key that stays the same from turn to turn: the beginning of the conversation."""
+    opening = next((m.text for m in request.messages if m.role == "user"), "")
+    return digest(request.model + "\0" + opening)
+
+
+def no_model(label: str) -> NotReady:
+    return NotReady(f"no Ollama model fits the expert {label}: run `ollama pull gemma3:4b`", reason="no model")

@@ -1,0 +1,226 @@
+"""Ollama's wire: ChatRequest -> JSON body, NDJSON -> chunks."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..core import (
+    ChatRequest,
+    Chunk,
+    Done,
+    Heartbeat,
+    Image,
+    KeepAlive,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
+from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
+
+LONGEST_LINE = 16 * 1024 * 1024
+_BEAT = Heartbeat()
+
+
+class _Function(Struct, frozen=True):
+    name: str = ""
+    arguments: Any = None
+
+
+class _Call(Struct):
+    function: _Function = _Function()
+    id: str = ""
+
+
+class _Reply(Struct):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Line(Struct):
+    message: _Reply | None = None
+    response: str | None = None
+    thinking: str | None = None
+    done: bool = False
+    done_reason: str | None = None
+    error: Any = None
+    context: list[int] | None = None
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
+    """NDJSON -> chunks. A line that is no JSON is skipped; a body without one good line is no answer."""
+    good = 0
+    pending = b""
+    calls = itertools.count()
+    for piece in pieces:
+        if not piece:
+            yield _BEAT
+            continue
+        *lines, pending = (pending + piece).split(b"\n")
+        for text in lines:
+            line = _parse(text)
+            if line is None:
+                continue
+            good += 1
+            if line.done:
+                yield from _write_chunks(line, calls)
+                yield from _finish(pieces, line)
+                return
+            yield from _write_chunks(line, calls)
+        if len(pending) > LONGEST_LINE:
+            raise BadAnswer("a line without an end")
+    last = _parse(pending)
+    if last is not None:
+        good += 1
+        yield from _write_chunks(last, calls)
+        if last.done:
+            yield _done(last)
+            return
+    if not good:
+        raise BadAnswer("not one line of the answer is valid")
+    raise BrokenStream("the stream ended without its end mark")
+
+
+def _finish(pieces: Iterator[bytes], line: _Line) -> Iterator[Chunk]:
+    """Ends the exchange so that the connection can be used again, but waits for nobody: one look is enough."""
+    with contextlib.suppress(BackendError):  # the answer is whole; a connection lost after it harms nobody
+        next(pieces, None)
+    yield _done(line)
+
+
+def _parse(text: bytes) -> _Line | None:
+    if not text.strip():
+        return None
+    try:
+        return _decode_line(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _write_chunks(line: _Line, calls: Iterator[int]) -> Iterator[Chunk]:
+    if line.error is not None:
+        raise UpstreamFailure(str(line.error)[:2000], upstream_status=500)
+    reply = line.message
+    thinking = line.thinking if reply is None else reply.thinking
+    text = line.response if reply is None else reply.content
+    if thinking:
+        yield Thinking(thinking)
+    if text:
+        yield Text(text)
+    for call in reply.tool_calls or () if reply is not None else ():
+        arguments = call.function.arguments
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
+        yield ToolCall(
+            call.id or f"call_{next(calls)}_{digest(call.function.name + written):08x}", call.function.name, written
+        )
+
+
+def _done(line: _Line) -> Done:
+    reason = line.done_reason or "stop"
+    finish: Any = reason if reason in ("stop", "length", "load", "unload") else "stop"
+    usage = None
+    if line.eval_count is not None or line.prompt_eval_count is not None:
+        usage = Usage(
+            prompt_tokens=line.prompt_eval_count or 0,
+            completion_tokens=line.eval_count or 0,
+            load_ns=line.load_duration or 0,
+            prompt_ns=line.prompt_eval_duration or 0,
+            completion_ns=line.eval_duration or 0,
+        )
+    return Done(finish=finish, usage=usage, context=tuple(line.context or ()))
+
+
+def write_message(message: Message) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role, "content": message.text}
+    images, calls = [], []
+    for part in message.parts:
+        if isinstance(part, Image):
+            images.append(part.data)
+        elif isinstance(part, Thinking):
+            written["thinking"] = part.text
+        elif isinstance(part, ToolCall):
+            calls.append({"id": part.id, "function": {"name": part.name, "arguments": _arguments(part.arguments)}})
+        elif isinstance(part, ToolResult):
+            written |= {"content": part.content, "tool_name": part.name, "tool_call_id": part.call_id}
+    if images:
+        written["images"] = images
+    if calls:
+        written["tool_calls"] = calls
+    return written
+
+
+def write_completion(request: ChatRequest) -> dict[str, Any]:
+    completion = request.completion
+    if completion is None:
+        return {}
+    body: dict[str, Any] = {"prompt": completion.prompt}
+    for name in ("suffix", "system", "template", "raw", "context"):
+        value = getattr(completion, name)
+        if value:
+            body[name] = value
+    if completion.images:
+        body["images"] = [image.data for image in completion.images]
+    return body
+
+
+def write_options(request: ChatRequest) -> dict[str, Any]:
+    sampling = request.sampling
+    options = dict(sampling.options)
+    for name in (
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "repeat_penalty",
+        "seed",
+    ):
+        value = getattr(sampling, name)
+        if value is not None:
+            options[name] = value
+    if sampling.max_tokens is not None:
+        options["num_predict"] = sampling.max_tokens
+    if sampling.stop:
+        options["stop"] = sampling.stop
+    return options
+
+
+def write_keep_alive(value: KeepAlive) -> KeepAlive:
+    """Ollama takes a bare number only as a number: "300" in a config would be refused."""
+    if isinstance(value, str) and value.lstrip("-").isdigit():
+        return int(value)
+    return value
+
+
+def _arguments(text: str) -> Any:
+    """Ollama wants an object; what is none travels under a key of its own rather than being lost."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {"_raw": text}
+    return value if isinstance(value, dict) else {"_raw": value}
+
+
+def digest(text: str) -> int:
+    """A 32-bit key that is the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).digest(), "big")

@@ -1,0 +1,227 @@
+"""HTTP to one upstream over pooled connections: addresses checked, no redirects, waits that can be abandoned."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+from collections.abc import Generator, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.util.wait import wait_for_read
+
+from .. import __version__, net
+from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, UpstreamFailure, UpstreamRefusal
+from .base import HEARTBEAT_S
+
+POOL_SIZE = 128
+ERROR_BODY_BYTES = 64 * 1024
+READ_BYTES = 64 * 1024
+_REFUSALS = (400, 413, 422)
+_GONE = (http.client.HTTPException, HTTPError, OSError)
+
+
+class _Guarded:
+    """Mixed into urllib3's connections: the socket comes from `net.connect`, which checks the resolved address."""
+
+    host: str
+    port: int
+    timeout: Any
+
+    def _new_conn(self) -> Any:
+        limit = self.timeout if isinstance(self.timeout, (int, float)) else 5.0
+        return net.connect(self.host, self.port, timeout_s=limit)
+
+
+class _PlainConnection(_Guarded, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Guarded, HTTPSConnection):
+    pass
+
+
+class Transport:
+    """A pool of connections to one base URL; thread-safe."""
+
+    def __init__(self, base_url: str, *, connect_timeout_s: float) -> None:
+        parts = net.split_base(base_url)
+        secure = parts.scheme == "https"
+        self._path = parts.path
+        self._connect_timeout_s = connect_timeout_s
+        pool: HTTPConnectionPool
+        timeout = urllib3.Timeout(connect=connect_timeout_s, read=connect_timeout_s)
+        if secure:
+            pool = HTTPSConnectionPool(parts.hostname or "", parts.port or 443, maxsize=POOL_SIZE, timeout=timeout)
+            pool.ConnectionCls = _SecureConnection
+        else:
+            pool = HTTPConnectionPool(parts.hostname or "", parts.port or 80, maxsize=POOL_SIZE, timeout=timeout)
+            pool.ConnectionCls = _PlainConnection
+        self._pool = pool
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def fetch(self, method: str, path: str, body: bytes | None = None, *, timeout_s: float) -> Any:
+        """The decoded JSON of a short exchange. Raises BackendError."""
+        try:
+            reply = self._pool.urlopen(
+                method, self._path + path, body=body, headers=_headers(), retries=False, redirect=False,
+                timeout=urllib3.Timeout(connect=min(timeout_s, self._connect_timeout_s), read=timeout_s),
+            )
+        except _GONE as error:
+            raise _failure(error) from error
+        if reply.status != 200:
+            raise refuse(reply.status, reply.data[:ERROR_BODY_BYTES], reply.headers.get("Retry-After"))
+        try:
+            return msgspec.json.decode(reply.data)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadAnswer(f"not JSON: {error}") from error
+
+    def stream(self, path: str, body: bytes, *, idle_s: float) -> Iterator[bytes]:
+        """Posts `body`; yields what comes back as it comes, and b"" for each heartbeat of waiting.
+
+        Raises BackendError; an error status is told as UpstreamFailure or UpstreamRefusal. Closing the
+        iterator closes the connection unless the whole body was read.
+        """
+        exchange = yield from self._open(path, body, idle_s=idle_s)
+        try:
+            if exchange.reply.status != 200:
+                raise exchange.refusal()
+            yield from exchange.pieces()
+        except TimeoutError as error:
+            raise TimedOut(f"no data for {idle_s:g} s") from error
+        except _GONE as error:
+            raise BrokenStream(f"connection lost: {error!r}") from error
+        finally:
+            if exchange.is_reusable:
+                self._pool._put_conn(exchange.conn)
+            else:
+                exchange.close()
+
+    def _open(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
+        """Sends the request and waits for the response's head.
+
+        A pooled connection may have been closed by the other side meanwhile: then another one is taken,
+        since nothing was produced. urllib3's own `urlopen` cannot be used here: it blocks until the head is
+        there, which for a model is the whole time to the first token.
+        """
+        while True:
+            conn: Any = self._pool._get_conn()
+            was_used = conn.sock is not None
+            try:
+                conn.timeout = self._connect_timeout_s
+                conn.request("POST", self._path + path, body=body, headers=_headers(),
+                             preload_content=False, decode_content=False)
+                sock: socket.socket = conn.sock
+                sock.settimeout(idle_s)
+                while not wait_for_read(sock, HEARTBEAT_S):
+                    yield b""
+                return _Exchange(conn, sock, http.client.HTTPConnection.getresponse(conn))
+            except _GONE as error:
+                conn.close()
+                if not was_used or isinstance(error, TimeoutError):
+                    raise _failure(error) from error
+            except BaseException:  # the caller left, or the address was refused: nobody may use it again
+                conn.close()
+                raise
+
+
+class _Exchange:
+    """One response being read."""
+
+    def __init__(self, conn: Any, sock: socket.socket, reply: http.client.HTTPResponse) -> None:
+        self.conn = conn
+        self.reply = reply
+        self._sock = sock
+        self._ended = False
+
+    @property
+    def is_reusable(self) -> bool:
+        return self._ended and not self.reply.will_close and self.conn.sock is not None
+
+    def close(self) -> None:
+        self.reply.close()
+        self.conn.close()
+
+    def refusal(self) -> BackendError:
+        text = self.reply.read(ERROR_BODY_BYTES)
+        return refuse(self.reply.status, text, self.reply.getheader("Retry-After"))
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, with a heartbeat for every wait; what is in the buffer already costs no wait."""
+        while True:
+            while not self._has_data() and not wait_for_read(self._sock, HEARTBEAT_S):
+                yield b""
+            data = self.reply.read1(READ_BYTES)
+            if not data:
+                self._ended = self.reply.isclosed()
+                return
+            yield data
+
+    def _has_data(self) -> bool:
+        """Whether bytes wait in the reader's own buffer, where polling the socket would not see them."""
+        reader: Any = self.reply.fp
+        if reader is None:
+            return True
+        limit = self._sock.gettimeout()
+        self._sock.setblocking(False)
+        try:
+            return bool(reader.peek(1))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            self._sock.settimeout(limit)
+
+
+def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
+    """The error that an upstream's status and body mean."""
+    text = error_text(body) or f"status {status}"
+    if status in _REFUSALS:
+        folded = text.casefold()
+        is_too_long = "context" in folded and any(word in folded for word in ("length", "exceed", "window", "too long"))
+        return UpstreamRefusal(text, status=status, code="context_length_exceeded" if is_too_long else "bad_request")
+    return UpstreamFailure(text, upstream_status=status, retry_after_s=_seconds(retry_after))
+
+
+def error_text(body: bytes) -> str:
+    """The message in an error body of any dialect; at most 2,000 characters."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return body.decode("utf-8", "replace").strip()[:2000]
+    inner = value.get("error", value) if isinstance(value, dict) else value
+    if isinstance(inner, dict):
+        inner = inner.get("message", "")
+    return str(inner)[:2000]
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """`Retry-After` in seconds; its date form is turned into a distance from now."""
+    if not retry_after:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _headers() -> dict[str, str]:
+    return {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"moe/{__version__}"}
+
+
+def _failure(error: Exception) -> BackendError:
+    if isinstance(error, (TimeoutError, ReadTimeoutError)):
+        return TimedOut("no response in time")
+    return BrokenStream(f"connection lost before an answer: {error!r}", reason="connection reset")

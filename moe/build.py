@@ -1,0 +1,239 @@
+"""Config -> Gateway: the only place that names every concrete part and wires one to the other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+from . import net
+from .backends.absent import Absent
+from .backends.api import Api, Engine
+from .backends.base import Backend
+from .backends.builtin import Builtin
+from .backends.catalog import Catalog
+from .backends.echo import Echo
+from .backends.nodes import Conversations, Node
+from .backends.ollama import Ollama
+from .config import Config, Settings
+from .core import Expert
+from .embed import Embedder, load_embedder
+from .errors import ConfigError, NotReady, Unreachable
+from .metrics import Statistics
+from .pipeline.breaker import Breaker
+from .pipeline.dispatch import Dispatcher
+from .pipeline.gateway import Gateway
+from .pipeline.lineup import Lineup
+from .routing.names import NoModels
+from .routing.router import Router, build_router
+
+log = logging.getLogger("moe.build")
+
+OLLAMA_PORT = 11434
+REFRESHERS = 4
+Address = tuple[str, int]
+
+
+class Upstreams:
+    """What the router may know of models; the wall between routing and backends."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def find(self, name: str) -> str | None:
+        return self._catalog.find(name)
+
+    def loaded(self) -> str | None:
+        return self._catalog.loaded()
+
+    def is_available(self, expert: Expert) -> bool:
+        return bool(self._catalog.model_for(expert))
+
+
+def build_gateway(
+    config: Config, settings: Settings, *, engine: Engine, statistics: Statistics, own: Address | None = None
+) -> Gateway:
+    """Every part for one config. `own` is the address this server listens on, which no upstream may be.
+
+    Raises ConfigError for an upstream that is this server itself.
+    """
+    runner = config.expert_runner
+    executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
+    default = (default_ollama(config, settings, own=own),)
+    _check_addresses(config, own)
+    catalog = build_catalog(config, executor, default=default)
+    conversations = Conversations()
+    ways: dict[tuple[str, ...], Backend] = {
+        group: Ollama([node for node in catalog.all_nodes() if node.url in group], runner, conversations)
+        for group in {default, *(catalog.group_of(expert) for expert in config.experts if expert.type == "ollama")}
+    }
+    raw = Ollama(catalog.all_nodes(), runner, conversations)
+    backends = {expert.label: _way_to(expert, config, ways=ways, engine=engine, catalog=catalog)
+                for expert in config.experts}
+    lineup = Lineup(
+        {expert.label: expert for expert in config.experts}, backends, raw=raw, model_of=_ModelOf(catalog),
+        stand_ins=catalog.stand_ins, new_breaker=lambda: Breaker(
+            failures=runner.breaker_failures, cooldown_s=runner.breaker_cooldown_s, clock=time.monotonic,
+        ),
+    )
+    dispatcher = Dispatcher(
+        lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
+        advice=lambda: advise(catalog),
+    )
+    router = load_router(config, settings, models=Upstreams(catalog))
+    for node in catalog.all_nodes():
+        node.refresh()
+    return Gateway(config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, statistics=statistics)
+
+
+def load_router(config: Config, settings: Settings, *, models: Upstreams | None = None) -> Router:
+    """The router with the encoder this machine has; without one, or without `models`, it does with less."""
+    embedder: Embedder | None = None
+    note = ""
+    try:
+        embedder = load_embedder(config.router.model_path, settings.models_folder)
+    except NotReady as error:
+        note = error.message
+        if config.router.model_path:
+            embedder = _standard_embedder(settings)
+        log.warning("%s", note)
+    return build_router(
+        config, models=models or NoModels(), embedder=embedder, cache_folder=settings.data_folder / "vectors", note=note
+    )
+
+
+def build_catalog(config: Config, executor: Executor, *, default: tuple[str, ...]) -> Catalog:
+    """One Node for each distinct Ollama URL."""
+    urls = dict.fromkeys(default)
+    for expert in config.experts:
+        if expert.type == "ollama":
+            urls |= dict.fromkeys(expert.urls or ((expert.url,) if expert.url else ()))
+    nodes = {
+        url: Node(url, connect_timeout_s=config.expert_runner.connect_timeout_s, executor=executor) for url in urls
+    }
+    return Catalog(nodes, [expert for expert in config.experts if expert.type == "ollama"], default=default)
+
+
+def default_ollama(config: Config, settings: Settings, *, own: Address | None) -> str:
+    """The URL of the Ollama that serves every expert without its own.
+
+    MOE_OLLAMA_URL, else the config's `ollama_url`, else OLLAMA_HOST, else this machine, else the host of the
+    container. OLLAMA_HOST often names this server, for clients' sake: then it is passed over.
+    """
+    named = settings.ollama_url or config.expert_runner.ollama_url
+    if named:
+        url = spell_url(named)
+        problem = net.check_url(url) or ("is this server itself" if is_self(url, own) else "")
+        if problem:
+            raise ConfigError((f"ollama_url {url}: {problem}",))
+        return url
+    if settings.ollama_host:
+        url = spell_url(settings.ollama_host)
+        if not net.check_url(url) and not is_self(url, own):
+            return url
+        log.warning("OLLAMA_HOST is this server itself or not a usable address; using 127.0.0.1:%d", OLLAMA_PORT)
+    if settings.in_container and not _accepts("127.0.0.1") and _accepts("host.docker.internal"):
+        return f"http://host.docker.internal:{OLLAMA_PORT}"
+    return f"http://127.0.0.1:{OLLAMA_PORT}"
+
+
+def spell_url(named: str) -> str:
+    """An Ollama address in any form OLLAMA_HOST takes (host, :port, host:port, URL) as a URL."""
+    text = named.strip().strip("\"'").rstrip("/")
+    scheme, separator, rest = text.rpartition("://")
+    if not separator:
+        scheme, rest = "http", text
+    host, path_separator, path = rest.partition("/")
+    name, _, port = host.rpartition(":") if host.count(":") == 1 or "]:" in host else (host, "", "")
+    if name in ("", "0.0.0.0", "[::]", "::"):  # noqa: S104 - a wildcard is no address to connect to
+        name = "127.0.0.1"
+    if ":" in name and not name.startswith("["):
+        name = f"[{name}]"
+    default_port = str(OLLAMA_PORT) if not separator else {"http": "80", "https": "443"}.get(scheme, "")
+    return f"{scheme}://{name}:{port or default_port}{path_separator}{path}"
+
+
+def is_self(url: str, own: Address | None) -> bool:
+    """Whether `url` leads back to the address this server listens on."""
+    if own is None:
+        return False
+    parts = net.split_base(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    if port != own[1]:
+        return False
+    return host == own[0] or (net.is_loopback(host) and net.is_loopback(own[0]))
+
+
+def advise(catalog: Catalog) -> str:
+    """The one next step towards a model that answers."""
+    states = [(node.url, node.last_state) for node in catalog.all_nodes()]
+    up = [url for url, state in states if state.is_up]
+    if not up:
+        urls = ", ".join(url for url, _ in states)
+        return (f"nothing answers at {urls}: start Ollama (`ollama serve`; to install it see "
+                "https://ollama.com/download), then `ollama pull gemma3:4b`.")
+    if not any(state.models for _, state in states):
+        return "run `ollama pull gemma3:4b` to get a model that can answer."
+    return "see /health for what each expert lacks; `ollama pull gemma3:4b` adds a model that also sees images."
+
+
+def _way_to(
+    expert: Expert, config: Config, *, ways: dict[tuple[str, ...], Backend], engine: Engine, catalog: Catalog
+) -> Backend:
+    match expert.type:
+        case "ollama":
+            return ways[catalog.group_of(expert)]
+        case "api":
+            return Api(expert, config.expert_runner, engine)
+        case "echo":
+            return Echo()
+        case "builtin":
+            return Builtin()
+    where = Path(expert.model_path).name or expert.label
+    return Absent(f"models in this process ({where}) are not available in this version; serve the file with Ollama",
+                  reason="local models are not available")
+
+
+class _ModelOf:
+    """The name of the model that serves an expert, for every type of expert."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def __call__(self, expert: Expert, *, fresh: bool = True) -> str:
+        if expert.type != "ollama":
+            return expert.model_name or expert.model_path or expert.type
+        return self._catalog.model_for(expert, fresh=fresh) if expert.id >= 0 else expert.model_name
+
+
+def _check_addresses(config: Config, own: Address | None) -> None:
+    """Raises ConfigError for experts that lead back here, or to a host that is not allowed."""
+    allowed = config.expert_runner.ollama_allowed_hosts
+    problems = []
+    for expert in config.experts:
+        for url in filter(None, (expert.url, *expert.urls, expert.api_base)):
+            host = net.split_base(url).hostname or ""
+            if is_self(url, own):
+                problems.append(f'expert "{expert.label}": {url} is this server itself')
+            elif expert.type == "ollama" and allowed and host not in allowed and not net.is_private(host):
+                problems.append(f'expert "{expert.label}": {host} is not in ollama_allowed_hosts')
+    if problems:
+        raise ConfigError(tuple(problems))
+
+
+def _standard_embedder(settings: Settings) -> Embedder | None:
+    """The encoder made at set-up, in place of one that the config names but this machine does not have."""
+    try:
+        return load_embedder(None, settings.models_folder)
+    except NotReady:
+        return None
+
+
+def _accepts(host: str) -> bool:
+    try:
+        net.connect(host, OLLAMA_PORT, timeout_s=1.0).close()
+    except Unreachable:
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""What may stand in config.json and experts.json; every default is written here, on its field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ..core import Expert
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+
+LOCAL_ORIGINS = (
+    "http://localhost", "https://localhost", "http://127.0.0.1", "https://127.0.0.1", "http://0.0.0.0",
+    "https://0.0.0.0", "http://[::1]", "https://[::1]", "app://", "file://", "tauri://", "vscode-webview://",
+    "vscode-file://",
+)
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of config.json; an unknown key in it is an error."""
+
+
+class ScoringWeights(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_keyword: NotNegative = 0.40
+    description: NotNegative = 0.30
+    mean_keyword: NotNegative = 0.20
+    top3_vote: NotNegative = 0.10
+
+
+class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`model_path`: None = the encoder made at set-up, "" = no encoder (keyword mode), else a folder."""
+
+    mode: Literal["generic", "model"] = "generic"
+    router_type: Literal["embedding", "classification"] = "embedding"
+    model_path: str | None = None
+    categories_file: str = ""
+    confidence_threshold: Share = 0.4
+    confidence_threshold_keyword: Share | None = None
+    keyword_fallback: bool = True
+    softmax_temperature: Positive = 0.03
+    scoring_weights: ScoringWeights = ScoringWeights()
+    context_messages: AtLeastOne = 3
+    context_max_chars: AtLeastOne = 1600
+    unknown_model: Literal["error", "route"] = "error"
+
+    @property
+    def keyword_threshold(self) -> float:
+        given = self.confidence_threshold_keyword
+        return self.confidence_threshold / 2 if given is None else given
+
+
+class EngineConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    n_threads: AtLeastOne | None = None
+    n_ctx: AtLeastOne | None = None
+    n_batch: AtLeastOne | None = None
+
+
+class RunnerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How upstreams are reached; `api_timeout` and `ollama_timeout` (LeMoE's keys) are idle limits in seconds."""
+
+    api_timeout: Positive | None = None
+    ollama_timeout: Positive | None = None
+    ollama_allowed_hosts: tuple[str, ...] = ()
+    ollama_url: str = ""
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    backoff_s: NotNegative = 0.5
+    connect_timeout_s: Positive = 5
+    first_token_timeout_s: Positive = 12
+    cold_load_timeout_s: Positive = 300
+    idle_timeout_s: Positive = 30
+    breaker_failures: AtLeastOne = 3
+    breaker_cooldown_s: Positive = 10
+
+
+class ServerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 11435
+    threads: Annotated[int, Meta(ge=4, le=2048)] = 128
+    max_body_bytes: AtLeastOne = 1024 * 1024
+    max_body_bytes_media: AtLeastOne = 20 * 1024 * 1024
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = LOCAL_ORIGINS
+    reply_model: Literal["answering", "requested"] = "answering"
+
+
+class RateLimitConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    requests_per_minute: Count = 60
+    exempt: tuple[str, ...] = ("127.0.0.0/8", "::1")
+
+
+class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """config.json as a whole."""
+
+    router: RouterConfig = RouterConfig()
+    ai_engine: EngineConfig = EngineConfig()
+    expert_runner: RunnerConfig = RunnerConfig()
+    server: ServerConfig = ServerConfig()
+    rate_limit: RateLimitConfig = RateLimitConfig()
+    log_prompts: bool = False
+
+
+class ExpertsFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """experts.json as a whole."""
+
+    max_experts: AtLeastOne = 16
+    experts: tuple[Expert, ...] = ()
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """Both files, checked together. `warnings` are worth a log line; `files` are what a reload watches."""
+
+    router: RouterConfig
+    ai_engine: EngineConfig
+    expert_runner: RunnerConfig
+    server: ServerConfig
+    rate_limit: RateLimitConfig
+    log_prompts: bool
+    experts: tuple[Expert, ...]
+    folder: Path
+    files: tuple[Path, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def fallback(self) -> Expert:
+        return next(expert for expert in self.experts if expert.is_fallback)
+
+    def expert(self, label: str) -> Expert | None:
+        return next((expert for expert in self.experts if expert.label == label), None)
+
+
+class Foreign(Struct, frozen=True):
+    """Keys of LeMoE's later versions and plugins: accepted with a warning, without effect here."""
+
+    top: frozenset[str] = frozenset({
+        "model_router", "tool_calling", "updater", "plugins", "image_router", "system_time", "user_profile",
+        "routing_transparency", "pii_masker", "telemetry_dashboard", "license_manager", "paperless",
+        "contextual_cascade", "keyword_enrichment", "version",
+    })
+    expert: frozenset[str] = frozenset({"regex_triggers"})
+
+
+FOREIGN = Foreign()
+
+

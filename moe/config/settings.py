@@ -1,0 +1,63 @@
+"""What the command line and the environment say: where things are, and secrets by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from msgspec import Struct
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Where this process finds and keeps its things; `host` and `port` override the config when given."""
+
+    config_folder: Path
+    data_folder: Path
+    models_folder: Path
+    logs_folder: Path
+    host: str | None = None
+    port: int | None = None
+    ollama_url: str = ""
+    ollama_host: str = ""
+    in_container: bool = False
+    log_level: str = "INFO"
+
+    @classmethod
+    def gather(
+        cls, *, host: str | None = None, port: int | None = None, config: str | None = None, data: str | None = None
+    ) -> Settings:
+        """An argument wins over its environment variable (`MOE_HOST`, `MOE_PORT`, `MOE_CONFIG`, `MOE_DATA`).
+
+        Raises ValueError when MOE_PORT is not a number.
+        """
+        env = os.environ
+        named_port = env.get("MOE_PORT", "")
+        if port is None and named_port:
+            if not named_port.isdigit() or int(named_port) > 65535:
+                raise ValueError(f"MOE_PORT must be a port number, not {named_port!r}")
+            port = int(named_port)
+        return cls(
+            config_folder=Path(config or env.get("MOE_CONFIG") or ROOT / "config").absolute(),
+            data_folder=Path(data or env.get("MOE_DATA") or ROOT / "data").absolute(),
+            models_folder=Path(env.get("MOE_MODELS") or ROOT / "models").absolute(),
+            logs_folder=Path(env.get("MOE_LOGS") or ROOT / "logs").absolute(),
+            host=host or env.get("MOE_HOST") or None,
+            port=port,
+            ollama_url=env.get("MOE_OLLAMA_URL", ""),
+            ollama_host=env.get("OLLAMA_HOST", ""),
+            in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+            log_level=env.get("MOE_LOG_LEVEL", "INFO").upper(),
+        )
+
+
+def secret(name: str) -> str:
+    """The value of the environment variable `name`, "" when unset; read at each use, never kept."""
+    return os.environ.get(name, "")
+
+
+def prefer(**variables: str) -> None:
+    """Set environment variables that a heavy library reads at import, unless the user set them."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)

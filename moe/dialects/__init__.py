@@ -1,0 +1,1 @@
+"""Bytes <-> core values, one module a wire format; pure, without Flask."""

@@ -1,0 +1,73 @@
+"""Request bodies: JSON bytes in, a typed struct out, or a BadRequest that names the field."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import BadRequest
+
+DEEPEST = 64
+OPEN = ord("[")
+
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+T = TypeVar("T")
+
+_NOT_OUTLINE = bytes(set(range(256)) - set(b'[]{}"'))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
+
+
+def read(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Raises BadRequest, and nothing else, for what is no such JSON."""
+    if not body or body.isspace():
+        raise BadRequest("missing request body")
+    if is_deeper(body, DEEPEST):
+        raise BadRequest(f"the request body is nested more than {DEEPEST} levels deep")
+    try:
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except ValueError:
+            return decoder.decode(_mend(body))
+    except msgspec.ValidationError as error:
+        raise _explain(error) from error
+    except ValueError as error:
+        raise BadRequest(f"invalid JSON in the request body: {error}") from error
+
+
+def is_deeper(body: bytes, levels: int) -> bool:
+    """Whether brackets outside of strings nest deeper; most bodies have too few brackets for a second look."""
+    if body.count(b"{") + body.count(b"[") <= levels:
+        return False
+    unescaped = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outline = b"".join(unescaped.translate(_SQUARE, _NOT_OUTLINE).split(b'"')[::2])
+    depth = 1
+    for bracket in outline.replace(b"[]", b""):  # that is one level, the innermost everywhere, in one swift stroke
+        depth += 1 if bracket == OPEN else -1
+        if depth > levels:
+            return True
+    return False
+
+
+def _mend(body: bytes) -> bytes:
+    r"""Half a surrogate pair ("\ud83d": a text cut inside an emoji) becomes U+FFFD, as it does in Ollama.
+
+    Raises ValueError where that is not what is wrong.
+    """
+    text = json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False)
+    return _HALF_PAIR.sub("\ufffd", text).encode()
+
+
+def _explain(error: msgspec.ValidationError) -> BadRequest:
+    match = _COMPLAINT.fullmatch(str(error))
+    what, where = (match["what"], match["where"]) if match else (str(error), None)
+    what = what.replace("`", "").replace(" | null", "").replace("Object missing", "missing")
+    return BadRequest(f"invalid '{where or 'request body'}': {what[:1].lower()}{what[1:]}", param=where or None)

@@ -1,0 +1,167 @@
+"""OpenAI's dialect: /v1/chat/completions and the model list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..core import ChatRequest, Chunk, Done, Ending, Head, ModelCard, Text, Thinking, ToolCall, Usage, Whole
+from ..errors import MoeError, RequestError
+from .openai_wire import parse_chat
+from .wire import call_id, encode, explain
+
+FINGERPRINT = "fp_moe"
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def error_body(error: MoeError) -> bytes:
+    return encode({"error": _error(error)})
+
+
+def _error(error: MoeError) -> dict[str, Any]:
+    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
+    param = error.param if isinstance(error, RequestError) else None
+    return {"message": explain(error), "type": kind, "param": param, "code": error.code}
+
+
+def list_models(cards: Sequence[ModelCard]) -> dict[str, Any]:
+    return {"object": "list", "data": [model(card) for card in cards]}
+
+
+def model(card: ModelCard) -> dict[str, Any]:
+    about = {"kind": card.kind, "description": card.description, "routes_to": card.routes_to}
+    return {
+        "id": card.name,
+        "object": "model",
+        "created": int(card.modified),
+        "owned_by": "library" if card.kind == "model" else "moe",
+        "x_moe": {**about, "capabilities": card.capabilities},
+    }
+
+
+class Events:
+    """A streamed reply as server-sent events. The role goes ahead in a chunk of its own, as OpenAI sends it."""
+
+    def __init__(self, head: Head, include_usage: bool) -> None:
+        self._head = head
+        self._calls = 0
+        self._include_usage = include_usage
+        usage = b',"usage":null' if include_usage else b""
+        self._open = b"data: " + encode(_stamp(head, "chat.completion.chunk"))[:-1] + b',"choices":['
+        self._delta = self._open + b'{"index":0,"delta":'
+        self._close = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
+        self._text = self._delta + b'{"content":'
+        self._text_close = b"}" + self._close
+        self._role = self._delta + b'{"role":"assistant","content":"","refusal":null}' + self._close
+
+    def chunk(self, chunk: Chunk) -> bytes:
+        if isinstance(chunk, Text):
+            event = b"".join((self._text, encode(chunk.text), self._text_close))
+        elif isinstance(chunk, Thinking):
+            event = b"".join((self._delta, encode(_reasoning(chunk.text)), self._close))
+        elif isinstance(chunk, ToolCall):
+            call = {"index": self._calls, **_call(chunk, self._head, self._calls)}
+            self._calls += 1
+            event = b"".join((self._delta, encode({"tool_calls": [call]}), self._close))
+        else:
+            return b""
+        return self._take_role() + event if self._role else event
+
+    def _take_role(self) -> bytes:
+        role, self._role = self._role, b""
+        return role
+
+    def end(self, ending: Ending) -> bytes:
+        finish = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": _finish(ending.done, self._calls > 0)}
+        tail: dict[str, Any] = {"usage": None} if self._include_usage else {}
+        if ending.extras:
+            tail["x_moe"] = ending.extras
+        events = [self._take_role(), self._open, encode(finish), b"]"]
+        if tail:
+            events += [b",", encode(tail)[1:-1]]
+        events.append(b"}\n\n")
+        if self._include_usage:
+            events += [self._open, b'],"usage":', encode(_usage(ending.done)), b"}\n\n"]
+        return b"".join((*events, b"data: [DONE]\n\n"))
+
+    def fail(self, error: MoeError) -> bytes:
+        return b"data: " + error_body(error) + b"\n\n"
+
+
+class Chat:
+    """The Dialect of /v1/chat/completions."""
+
+    stream_type: str = "text/event-stream; charset=utf-8"
+    keep_alive: bytes = b": keep-alive\n\n"
+
+    def parse(self, body: bytes) -> ChatRequest:
+        return parse_chat(body)
+
+    def writer(self, request: ChatRequest, head: Head) -> Events:
+        return Events(head, request.include_usage)
+
+    def reply(self, whole: Whole, head: Head, ending: Ending) -> bytes:
+        choice = {
+            "index": 0,
+            "message": _message(whole, head),
+            "logprobs": None,
+            "finish_reason": _finish(ending.done, bool(whole.tool_calls)),
+        }
+        body = {**_stamp(head, "chat.completion"), "choices": [choice], "usage": _usage(ending.done)}
+        if ending.extras:
+            body["x_moe"] = ending.extras
+        return encode(body)
+
+    def error(self, error: MoeError) -> bytes:
+        return error_body(error)
+
+
+def _stamp(head: Head, kind: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{head.request_id}",
+        "object": kind,
+        "created": int(head.created),
+        "model": head.model,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def _message(whole: Whole, head: Head) -> dict[str, Any]:
+    content = None if whole.tool_calls and not whole.text else whole.text
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    if whole.thinking:
+        message |= _reasoning(whole.thinking)
+    if whole.tool_calls:
+        message["tool_calls"] = [_call(call, head, i) for i, call in enumerate(whole.tool_calls)]
+    return message
+
+
+def _reasoning(text: str) -> dict[str, str]:
+    """Under both names in use: OpenAI itself has none."""
+    return {"reasoning_content": text, "reasoning": text}
+
+
+def _call(call: ToolCall, head: Head, index: int) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call_id(call, head, index), "type": "function", "function": function}
+
+
+def _finish(done: Done, has_calls: bool) -> str:
+    if done.finish == "length":
+        return "length"
+    return "tool_calls" if has_calls or done.finish == "tool_calls" else "stop"
+
+
+def _usage(done: Done) -> dict[str, int]:
+    usage = done.usage or Usage()
+    total = usage.prompt_tokens + usage.completion_tokens
+    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "total_tokens": total}
+
+
+CHAT = Chat()

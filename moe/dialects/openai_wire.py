@@ -1,0 +1,248 @@
+"""OpenAI's chat request: bytes -> ChatRequest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ..core import ChatRequest, Image, Message, Part, Sampling, Text, Thinking, ToolCall, ToolResult
+from ..errors import BadRequest
+from .body import Count, Int64, read
+from .image import read_url
+from .tool import check_name, check_tools, name_results, role_of
+
+MOST_STOPS = 16
+
+_Penalty = Annotated[float, Meta(ge=-2, le=2)]
+_EFFORTS: dict[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "ultra": "high",
+    "max": "high",
+}
+# Taken by nothing behind this door yet: dropping them would give an answer that is not the one asked for.
+_UNSUPPORTED = ("logprobs", "top_logprobs", "logit_bias", "functions", "audio", "web_search_options")
+
+
+class _ImageUrl(Struct):
+    url: str
+
+
+class _ContentPart(Struct):
+    type: str
+    text: str | None = None
+    image_url: _ImageUrl | str | None = None
+
+
+class _Function(Struct):
+    name: str
+    arguments: str | None = None
+
+
+class _Call(Struct):
+    function: _Function
+    id: str | None = None
+
+
+class _Turn(Struct):
+    role: str
+    content: str | list[_ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[_Call] | None = None
+    function_call: _Function | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _JsonSchema(Struct):
+    schema: dict[str, Any] | None = None
+
+
+class _ResponseFormat(Struct):
+    type: str
+    json_schema: _JsonSchema | None = None
+
+
+class _Reasoning(Struct):
+    effort: str | None = None
+
+
+class _Body(Struct):
+    model: str | None = None
+    messages: list[_Turn] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    presence_penalty: _Penalty | None = None
+    frequency_penalty: _Penalty | None = None
+    seed: Int64 | None = None
+    stop: str | list[str] | None = None
+    n: Count | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: _ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    reasoning: _Reasoning | None = None
+    logprobs: Any = None
+    top_logprobs: Any = None
+    logit_bias: Any = None
+    functions: Any = None
+    audio: Any = None
+    web_search_options: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Body)
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    asked = read(body, _decoder)
+    _refuse_unsupported(asked)
+    if not asked.messages:
+        raise BadRequest("[] is too short - 'messages'", param="messages")
+    options = asked.stream_options
+    return ChatRequest(
+        model=asked.model or "",
+        messages=name_results([_message(turn, f"messages[{i}]") for i, turn in enumerate(asked.messages)]),
+        tools=check_tools(asked.tools),
+        tool_choice=_tool_choice(asked.tool_choice),
+        parallel_tool_calls=asked.parallel_tool_calls,
+        sampling=_sampling(asked),
+        format=_format(asked.response_format),
+        think=_think(asked),
+        stream=bool(asked.stream),
+        include_usage=options is not None and bool(options.include_usage),
+    )
+
+
+def _refuse_unsupported(asked: _Body) -> None:
+    if asked.n is not None and asked.n > 1:
+        raise BadRequest("n > 1 is not supported: one answer is given to each request", param="n")
+    for name in _UNSUPPORTED:
+        if getattr(asked, name):
+            raise BadRequest(f"{name} is not supported yet", param=name)
+
+
+def _sampling(asked: _Body) -> Sampling:
+    most = asked.max_completion_tokens
+    return Sampling(
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        presence_penalty=asked.presence_penalty,
+        frequency_penalty=asked.frequency_penalty,
+        seed=asked.seed,
+        max_tokens=asked.max_tokens if most is None else most,
+        stop=_stop(asked.stop),
+    )
+
+
+def _stop(stop: str | list[str] | None) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(stops) > MOST_STOPS:
+        raise BadRequest(f"stop: at most {MOST_STOPS} sequences, got {len(stops)}", param="stop")
+    if "" in stops:
+        raise BadRequest("stop: an empty string cannot be a stop sequence", param="stop")
+    return stops
+
+
+def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    if isinstance(choice, dict):
+        if choice.get("type") != "function":
+            raise BadRequest("tool_choice.type: only 'function' is supported", param="tool_choice.type")
+        check_name(choice.get("function"), "tool_choice.function")
+    elif choice not in (None, "none", "auto", "required"):
+        raise BadRequest("tool_choice: expected none, auto, required or a function", param="tool_choice")
+    return choice
+
+
+def _format(asked: _ResponseFormat | None) -> Literal["json"] | dict[str, Any] | None:
+    if asked is None or asked.type == "text":
+        return None
+    if asked.type == "json_object":
+        return "json"
+    if asked.type != "json_schema":
+        message = f"response_format.type: expected text, json_object or json_schema, got '{asked.type[:40]}'"
+        raise BadRequest(message, param="response_format.type")
+    if asked.json_schema is None or asked.json_schema.schema is None:
+        where = "response_format.json_schema.schema"
+        raise BadRequest(f"{where}: a JSON schema is missing", param=where)
+    return asked.json_schema.schema
+
+
+def _think(asked: _Body) -> bool | str | None:
+    effort = asked.reasoning_effort
+    if effort is None and asked.reasoning is not None:
+        effort = asked.reasoning.effort
+    if effort is None:
+        return None
+    if effort not in _EFFORTS:
+        known = ", ".join(_EFFORTS)
+        raise BadRequest(f"reasoning_effort: '{effort[:40]}' is not one of {known}", param="reasoning_effort")
+    return _EFFORTS[effort]
+
+
+def _message(turn: _Turn, where: str) -> Message:
+    role = role_of(turn.role, where)
+    if role == "assistant":
+        return Message(role, _assistant_parts(turn, where))
+    if turn.content is None:
+        raise BadRequest(f"invalid '{where}.content': expected str or array, got null", param=f"{where}.content")
+    if role == "tool":
+        return Message(role, _result_parts(turn, where))
+    return Message(role, _content(turn.content, where))
+
+
+def _assistant_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
+    thinking = turn.reasoning_content or turn.reasoning
+    thoughts = (Thinking(thinking),) if thinking else ()
+    content = turn.refusal if turn.content is None else turn.content
+    calls = [ToolCall(call.id or "", call.function.name, _arguments(call.function)) for call in turn.tool_calls or ()]
+    if turn.function_call is not None:  # from the time before tools
+        calls.append(ToolCall("", turn.function_call.name, _arguments(turn.function_call)))
+    return (*thoughts, *_content(content or "", where), *calls)
+
+
+def _arguments(function: _Function) -> str:
+    return function.arguments or "{}"
+
+
+def _result_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
+    parts = _content(turn.content or "", where)
+    text = "\n".join(part.text for part in parts if isinstance(part, Text))
+    images = tuple(part for part in parts if isinstance(part, Image))
+    return (ToolResult(turn.tool_call_id or "", turn.name or "", text), *images)
+
+
+def _content(content: str | list[_ContentPart], where: str) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(content),) if content else ()
+    return tuple(_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
+
+
+def _part(part: _ContentPart, where: str) -> Part:
+    if part.type == "text":
+        if part.text is None:
+            raise BadRequest(f"invalid '{where}.text': expected str, got null", param=f"{where}.text")
+        return Text(part.text)
+    if part.type == "image_url":
+        if part.image_url is None:
+            raise BadRequest(f"invalid '{where}.image_url': expected object, got null", param=f"{where}.image_url")
+        url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
+        return read_url(url, f"{where}.image_url")
+    kind = part.type[:40]
+    raise BadRequest(f"invalid '{where}.type': parts of type '{kind}' are not supported", param=f"{where}.type")

@@ -1,0 +1,196 @@
+"""Every way a request can fail, as one family; each dialect renders it once.
+
+MoeError
+├── ConfigError                 the configuration is refused (all problems at once)
+├── RequestError                the caller's doing
+│   ├── BadRequest 400          ├── Forbidden 403        ├── NotFound 404 ── ModelNotFound
+│   ├── MethodNotAllowed 405    ├── RequestTimeout 408   ├── TooLarge 413
+│   └── TooManyRequests 429
+├── Unavailable 503             nothing could answer ── Busy (no thread is free)
+├── Unanswered 503              every candidate failed
+└── BackendError                one upstream failed; dispatch decides what follows
+    ├── Unreachable             refused, unresolvable: no connection came to be
+    ├── TimedOut                silent for too long
+    ├── BadAnswer               garbage, or an empty answer
+    ├── BrokenStream            reset before a byte, or died in mid-answer
+    ├── UpstreamRefusal         400/413/422: the request itself is at fault; passed on, never resent
+    ├── UpstreamFailure         401/403/404/408/429/5xx, or an error told with 200
+    └── NotReady                no model, engine not installed, file missing: says what to do
+"""
+
+from __future__ import annotations
+
+
+class MoeError(Exception):
+    """The root. `status` is the HTTP status, `code` a stable word for programs, str() the text for people."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str = "internal error") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigError(MoeError):
+    """The configuration cannot be used; `problems` names each fault with its file, path and line."""
+
+    code = "invalid_config"
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RequestError(MoeError):
+    """The caller can mend it."""
+
+    status = 400
+    code = "bad_request"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class BadRequest(RequestError):
+    """Malformed, of a wrong type, or asking for what cannot be done."""
+
+
+class Forbidden(RequestError):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(RequestError):
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No expert, alias or upstream model has this name."""
+
+    code = "model_not_found"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"model '{model}' not found", param="model")
+        self.model = model
+
+
+class MethodNotAllowed(RequestError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTimeout(RequestError):
+    status = 408
+    code = "request_timeout"
+
+
+class TooLarge(RequestError):
+    status = 413
+    code = "request_too_large"
+
+
+class TooManyRequests(RequestError):
+    """Over the rate limit; `retry_after_s` whole seconds until a request will pass."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(MoeError):
+    """The server cannot answer now."""
+
+    status = 503
+    code = "unavailable"
+
+
+class Busy(Unavailable):
+    """Every thread that may serve an answer is taken."""
+
+    code = "server_busy"
+
+    def __init__(self) -> None:
+        super().__init__("server busy, please try again.  maximum pending requests exceeded")
+        self.retry_after_s = 1
+
+
+class Unanswered(Unavailable):
+    """Every candidate failed; `tried` pairs each one's label with a reason fit for a client's eyes."""
+
+    code = "no_expert_available"
+
+    def __init__(self, tried: tuple[tuple[str, str], ...]) -> None:
+        told = "; ".join(f"{label}: {reason}" for label, reason in tried) or "nothing is configured"
+        super().__init__(f"no expert could answer ({told})")
+        self.tried = tried
+
+
+class BackendError(MoeError):
+    """One upstream failed. `reason` is a short public phrase; str() may hold details for the log."""
+
+    status = 502
+    code = "upstream_error"
+    reason = "failed"
+    is_worth_a_retry = False
+
+    def __init__(self, message: str = "", *, reason: str = "") -> None:
+        super().__init__(message or reason or self.reason)
+        if reason:
+            self.reason = reason
+
+
+class Unreachable(BackendError):
+    """No connection; asking the same address again at once would end the same way."""
+
+    reason = "unreachable"
+
+
+class TimedOut(BackendError):
+    """Silent beyond its limit; the silent route gets no second attempt."""
+
+    status = 504
+    reason = "timed out"
+
+
+class BadAnswer(BackendError):
+    reason = "unusable answer"
+    is_worth_a_retry = True
+
+
+class BrokenStream(BackendError):
+    reason = "the answer broke off"
+    is_worth_a_retry = True
+
+
+class UpstreamRefusal(BackendError):
+    """The upstream says the request itself is wrong: the caller gets its status and words."""
+
+    reason = "request refused"
+
+    def __init__(self, message: str, *, status: int = 400, code: str = "bad_request") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class UpstreamFailure(BackendError):
+    """The upstream answered with an error; `retry_after_s` is what it asked for, None if it did not."""
+
+    def __init__(self, message: str, *, upstream_status: int, retry_after_s: float | None = None) -> None:
+        super().__init__(message, reason=f"upstream status {upstream_status}")
+        self.upstream_status = upstream_status
+        self.retry_after_s = retry_after_s
+        self.is_worth_a_retry = upstream_status in (408, 429) or upstream_status >= 500
+
+
+class NotReady(BackendError):
+    """It cannot run here yet; the message names the exact command that mends it."""
+
+    status = 503
+    reason = "not ready"

@@ -1,0 +1,214 @@
+"""Carries a decision to an answer: tries the candidates in order, silently, until one begins to speak."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+
+from ..backends.base import HEARTBEAT_S, Backend
+from ..backends.builtin import Builtin
+from ..config import RunnerConfig
+from ..core import ChatRequest, Chunk, Decision, Done, Heartbeat, Started, Text
+from ..errors import (
+    BackendError,
+    BadAnswer,
+    NotReady,
+    TimedOut,
+    Unanswered,
+    Unreachable,
+    UpstreamFailure,
+    UpstreamRefusal,
+)
+from ..log import clean
+from .lineup import Candidate, Lineup, prepare
+
+log = logging.getLogger("moe.dispatch")
+
+# An upstream that asks to be left alone longer than this is left alone, and somebody else answers.
+LONGEST_WAIT_S = 2.5
+_BEAT = Heartbeat()
+
+
+class Dispatcher:
+    """Failover over a lineup; holds no request state."""
+
+    def __init__(
+        self,
+        lineup: Lineup,
+        runner: RunnerConfig,
+        *,
+        on_failure: Callable[[str, str], None],
+        advice: Callable[[], str],
+    ) -> None:
+        self._lineup = lineup
+        self._runner = runner
+        self._on_failure = on_failure
+        self._advice = advice
+
+    def run(self, request: ChatRequest, decision: Decision, *, request_id: str) -> Iterator[Chunk]:
+        """Heartbeats while nobody speaks, then Started, then the answer, Done last.
+
+        Raises before Started: UpstreamRefusal when the request itself is at fault, Unanswered when all
+        failed. After Started: BackendError when the answer broke off.
+        """
+        tried: dict[str, BackendError] = {}
+        dead: set[tuple[int, str]] = set()
+        for candidate in self._in_turn(decision):
+            where = (id(candidate.backend), candidate.model)
+            if where in dead:
+                candidate.breaker.release()
+                continue
+            if isinstance(candidate.backend, Builtin):
+                break
+            run = _Run(candidate, tuple(tried), is_first=not tried)
+            began = time.monotonic()
+            try:
+                yield from self._serve(run, request)
+                return
+            except BackendError as error:
+                is_final = run.has_started or (run.is_first and isinstance(error, UpstreamRefusal))
+                word = "[Broken-Answer]" if is_final else "[Auto-Correction]"
+                lost_ms = (time.monotonic() - began) * 1000
+                self._note(word, candidate, error, f"request={request_id} lost_ms={lost_ms:.0f}")
+                if is_final:
+                    raise
+                tried[candidate.expert.label] = error
+                dead.add(where)
+        yield from self._give_up(request, decision, tried)
+
+    def _in_turn(self, decision: Decision) -> Iterator[Candidate]:
+        """The candidates whose breaker admits them; the others last, since trying beats giving up."""
+        waiting = []
+        for candidate in self._lineup.candidates(decision):
+            if candidate.breaker.admit():
+                yield candidate
+            else:
+                waiting.append(candidate)
+        yield from waiting
+
+    def _serve(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
+        """One candidate, with its retries; its breaker learns how it went."""
+        candidate = run.candidate
+        is_told = False
+        try:
+            yield from self._attempts(run, request)
+            is_told = True
+            candidate.breaker.succeed()
+        except (UpstreamRefusal, Misfit, NotReady):
+            raise  # it is alive, or was never asked
+        except BackendError as error:
+            is_told = True
+            wait_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
+            candidate.breaker.fail(wait_s=wait_s)
+            raise
+        finally:
+            if not is_told:
+                candidate.breaker.release()
+
+    def _attempts(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
+        expert, backend, model = run.candidate.expert, run.candidate.backend, run.candidate.model
+        if not model:
+            raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason="no fitting model")
+        prepared = prepare(request, expert, model)
+        unfit = backend.misfit(prepared)
+        if unfit:
+            raise Misfit(f'"{model}" {unfit}', reason=unfit)
+        attempt = 0
+        while True:
+            try:
+                yield from self._attempt(run, prepared)
+                return
+            except BackendError as error:
+                if run.has_started or not self._may_retry(error, backend, attempt):
+                    raise
+                log.info("retry expert=%s reason=%s", clean(expert.label), clean(error.reason))
+                yield from _pause(self._pause_s(error, attempt))
+            attempt += 1
+
+    def _attempt(self, run: _Run, prepared: ChatRequest) -> Iterator[Chunk]:
+        """One exchange, watched: silence beyond its limit ends it, and so does an answer without content."""
+        expert, backend = run.candidate.expert, run.candidate.backend
+        limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
+        chunks = backend.chat(prepared)
+        heard = time.monotonic()
+        try:
+            for chunk in chunks:
+                if isinstance(chunk, Heartbeat):
+                    if time.monotonic() - heard > limit_s:
+                        raise TimedOut(f"silent for {limit_s:.0f} s")
+                    yield chunk
+                    continue
+                if not run.has_started:
+                    if isinstance(chunk, Text) and not chunk.text:
+                        continue
+                    if isinstance(chunk, Done) and chunk.finish == "stop" and not prepared.only_loads:
+                        raise BadAnswer("the answer is empty", reason="empty answer")
+                    run.has_started = True
+                    limit_s = backend.idle_limit_s()
+                    yield Started(expert=expert.label, model=run.candidate.model, failed=run.failed)
+                yield chunk
+                heard = time.monotonic()
+        finally:
+            chunks.close()
+
+    def _may_retry(self, error: BackendError, backend: Backend, attempt: int) -> bool:
+        if isinstance(error, (TimedOut, Unreachable)):
+            return attempt + 1 < backend.routes
+        if isinstance(error, UpstreamFailure) and (error.retry_after_s or 0) > LONGEST_WAIT_S:
+            return False
+        return error.is_worth_a_retry and attempt < max(self._runner.retries, backend.routes - 1)
+
+    def _pause_s(self, error: BackendError, attempt: int) -> float:
+        """What the upstream asked for, else an exponential backoff with jitter; none on the way to another node."""
+        if isinstance(error, (TimedOut, Unreachable)):
+            return 0.0
+        spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        backoff_s = float(self._runner.backoff_s * 2**attempt * spread)
+        asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
+        return backoff_s if asked_s is None else asked_s + 0.1 * spread
+
+    def _give_up(
+        self, request: ChatRequest, decision: Decision, tried: dict[str, BackendError]
+    ) -> Iterator[Chunk]:
+        """The built-in answer where one may be given, else the error that says what was tried."""
+        told = tuple((label, error.reason) for label, error in tried.items())
+        builtin = self._lineup.builtin
+        may_speak = decision.virtual or decision.expert.type == "builtin"
+        if may_speak and not builtin.misfit(request) and not request.only_loads:
+            yield Started(expert="builtin", model="builtin", failed=tuple(tried))
+            yield from builtin.explain(decision, told, self._advice())
+            return
+        if tried and all(isinstance(error, Misfit) for error in tried.values()):
+            first = next(iter(tried.values()))
+            raise UpstreamRefusal(first.message)
+        raise Unanswered(told)
+
+    def _note(self, word: str, candidate: Candidate, error: BackendError, context: str) -> None:
+        if not isinstance(error, (UpstreamRefusal, Misfit)):
+            self._on_failure(candidate.expert.label, candidate.model)
+        log.warning("%s %s expert=%s model=%s reason=%s detail=%s", word, context, clean(candidate.expert.label),
+                    clean(candidate.model), clean(error.reason), clean(error.message))
+
+
+class Misfit(BackendError):
+    """The candidate cannot do what the request needs; it was not asked."""
+
+
+class _Run:
+    """What is known while one candidate is tried."""
+
+    def __init__(self, candidate: Candidate, failed: tuple[str, ...], *, is_first: bool) -> None:
+        self.candidate = candidate
+        self.failed = failed
+        self.is_first = is_first
+        self.has_started = False
+
+
+def _pause(wait_s: float) -> Iterator[Chunk]:
+    """Waits, with heartbeats, so that a client that leaves meanwhile is noticed."""
+    until = time.monotonic() + wait_s
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, HEARTBEAT_S))
+        yield _BEAT

@@ -1,0 +1,144 @@
+"""Who may answer a decided request, in order: the expert, its fallbacks, any local model, and what each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct, structs
+
+from ..backends.base import Backend
+from ..backends.builtin import Builtin
+from ..core import ChatRequest, Decision, Expert, Message, Text
+from .breaker import Breaker
+
+
+class ModelOf(Protocol):
+    """The upstream model that serves an expert; `fresh` may ask its node first."""
+
+    def __call__(self, expert: Expert, *, fresh: bool = True) -> str: ...
+
+
+class Candidate(Struct, frozen=True):
+    """One expert with the way to it. `model` is the upstream's name, "" when none fits it now."""
+
+    expert: Expert
+    backend: Backend
+    model: str
+    breaker: Breaker
+
+
+class Lineup:
+    """The configured experts, and the models that stand in for them."""
+
+    def __init__(
+        self,
+        experts: Mapping[str, Expert],
+        backends: Mapping[str, Backend],
+        *,
+        raw: Backend,
+        model_of: ModelOf,
+        stand_ins: Callable[[], list[str]],
+        new_breaker: Callable[[], Breaker],
+    ) -> None:
+        self.builtin = Builtin()
+        self._experts = experts
+        self._backends = backends
+        self._raw = raw
+        self._model_of = model_of
+        self._stand_ins = stand_ins
+        self._new_breaker = new_breaker
+        self._breakers = {label: new_breaker() for label in experts}
+
+    def breaker(self, label: str) -> Breaker:
+        return self._breakers.setdefault(label, self._breakers.get(label) or self._new_breaker())
+
+    def candidates(self, decision: Decision) -> Iterator[Candidate]:
+        """In the order to try; each label once. A local expert's prompt never reaches an API by failover
+        unless one of the two allows it."""
+        origin = decision.expert
+        seen: set[str] = set()
+        for expert in self._chain(origin):
+            if expert.label not in seen and _may_follow(origin, expert):
+                seen.add(expert.label)
+                yield self._candidate(expert, decision.model if expert is origin else "")
+        for name in self._stand_ins():
+            if name not in seen:
+                seen.add(name)
+                yield self._candidate(raw_expert(name), name)
+
+    def health(self, expert: Expert) -> dict[str, Any]:
+        """{"type", "model", "available", "reason"?}: whether it could answer now, as far as is known."""
+        backend = self._backends[expert.label]
+        model = self._model_of(expert, fresh=False)
+        reason = "no fitting model" if not model else backend.trouble(model)
+        row: dict[str, Any] = {"type": expert.type, "model": model or None, "available": not reason}
+        return row | ({"reason": reason} if reason else {})
+
+    def _chain(self, origin: Expert) -> Iterator[Expert]:
+        seen: set[str] = set()
+        expert: Expert | None = origin
+        while expert is not None and expert.label not in seen:
+            seen.add(expert.label)
+            yield expert
+            expert = self._experts.get(expert.fallback)
+        yield from (expert for expert in self._experts.values() if expert.is_fallback)
+
+    def _candidate(self, expert: Expert, model: str) -> Candidate:
+        backend = self._backends.get(expert.label) if expert.id >= 0 else None
+        return Candidate(expert, backend or self._raw, model or self._model_of(expert), self.breaker(expert.label))
+
+
+def raw_expert(model: str) -> Expert:
+    """An upstream model called by its own name, in the shape of an expert."""
+    return Expert(id=-1, label=model, type="ollama", model_name=model)
+
+
+def prepare(request: ChatRequest, expert: Expert, model: str) -> ChatRequest:
+    """`request` as this expert should see it: its model, its system prompt, its sampling defaults."""
+    changed: dict[str, object] = {"model": model}
+    if expert.system_prompt and request.messages:
+        changed["messages"] = _with_system(request.messages, expert)
+    if expert.options or expert.max_tokens is not None:
+        changed["sampling"] = _with_defaults(request, expert)
+    if request.keep_alive is None and expert.keep_alive is not None:
+        changed["keep_alive"] = expert.keep_alive
+    return structs.replace(request, **changed)
+
+
+def _with_system(messages: tuple[Message, ...], expert: Expert) -> tuple[Message, ...]:
+    """A client's own system message replaces the expert's, or follows it in mode "prepend"."""
+    prompt = Message("system", (Text(expert.system_prompt),))
+    own = [index for index, message in enumerate(messages) if message.role == "system"]
+    if not own:
+        return (prompt, *messages)
+    if expert.system_prompt_mode == "replace":
+        return messages
+    first = messages[own[0]]
+    joined = Message("system", (Text(f"{expert.system_prompt}\n\n{first.text}"),))
+    return (joined, *(message for index, message in enumerate(messages) if index != own[0]))
+
+
+_TYPED = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty", "seed")
+
+
+def _with_defaults(request: ChatRequest, expert: Expert) -> object:
+    """The expert's sampling defaults under whatever the client said itself."""
+    sampling = request.sampling
+    changed: dict[str, object] = {
+        name: expert.options[name] for name in _TYPED if name in expert.options and getattr(sampling, name) is None
+    }
+    others = {name: value for name, value in expert.options.items()
+              if name not in (*_TYPED, "stop", "num_predict") and value is not None}
+    changed["options"] = others | sampling.options
+    if sampling.max_tokens is None:
+        limit = expert.max_tokens if expert.max_tokens is not None else expert.options.get("num_predict")
+        changed["max_tokens"] = limit if isinstance(limit, int) and limit > 0 else None
+    stop = expert.options.get("stop")
+    if not sampling.stop and stop:
+        changed["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    return structs.replace(sampling, **changed)
+
+
+def _may_follow(origin: Expert, expert: Expert) -> bool:
+    return expert is origin or expert.is_local or not origin.is_local or expert.allow_cloud or origin.allow_cloud

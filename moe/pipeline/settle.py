@@ -1,0 +1,60 @@
+"""What happens to an answer on its way out: it is counted, and its usage estimated where nobody told it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+
+from msgspec import structs
+
+from ..core import ChatRequest, Chunk, Decision, Done, Started, Text, Thinking, ToolCall, Usage
+from ..log import clean
+from ..metrics import Statistics
+
+log = logging.getLogger("moe.answers")
+CHARS_PER_TOKEN = 4
+
+
+def settle(
+    chunks: Iterator[Chunk], request: ChatRequest, decision: Decision, *, statistics: Statistics, request_id: str
+) -> Iterator[Chunk]:
+    """Passes `chunks` on; at Done it fills in a missing usage, records the answer and logs one line."""
+    began = time.monotonic()
+    first_token_s = 0.0
+    size = 0
+    who: Started | None = None
+    for chunk in chunks:
+        kind = type(chunk)
+        if kind is Text or kind is Thinking:
+            size += len(chunk.text)  # type: ignore[union-attr]
+        elif isinstance(chunk, Started):
+            who, first_token_s = chunk, time.monotonic() - began
+        elif isinstance(chunk, ToolCall):
+            size += len(chunk.name) + len(chunk.arguments)
+        elif isinstance(chunk, Done):
+            chunk = _account(chunk, request, size)
+            if who is not None and chunk.usage is not None:
+                total_s = time.monotonic() - began
+                statistics.record_answer(
+                    f"{who.expert} {who.model}", tokens=(chunk.usage.prompt_tokens, chunk.usage.completion_tokens),
+                    times_ms=(first_token_s * 1000, total_s * 1000), now=time.time(),
+                )
+                log.info("request=%s stage=%s expert=%s model=%s ms=%d tokens=%d", request_id, decision.stage,
+                         clean(who.expert), clean(who.model), total_s * 1000, chunk.usage.completion_tokens)
+        yield chunk
+
+
+def _account(done: Done, request: ChatRequest, size: int) -> Done:
+    if done.usage is not None or done.finish in ("load", "unload"):
+        return done
+    prompt = sum(len(message.text) for message in request.messages)
+    if request.completion is not None:
+        prompt += len(request.completion.prompt) + len(request.completion.suffix)
+    usage = Usage(
+        prompt_tokens=-(-prompt // CHARS_PER_TOKEN), completion_tokens=-(-size // CHARS_PER_TOKEN), estimated=True
+    )
+    return structs.replace(done, usage=usage)
+
+
+

@@ -1,0 +1,209 @@
+"""Keywords: which experts a text names, whatever its case, accents, punctuation, plurals or small typos."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+# Of a huge text its beginning and its end are read; typos are looked for in the first words only.
+READ_CHARS = 20_000
+CORRECTED_WORDS = 1_000
+LONGEST_WORD = 40
+WORDS_KEPT = 8_192
+
+INFLECTED = 0.9
+MISSPELT = 0.6
+PHRASE_BONUS = 0.5
+# What stands against the keywords found: the weight of "no expert fits".
+DOUBT = 1.0
+
+_ENDINGS = (("s", 3), ("es", 4), ("e", 5), ("n", 5), ("en", 5))
+# Thai and Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words.
+_UNSPACED = ("\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+             "\U00020000-\U0003ffff")
+# Indic scripts, whose vowel signs no regular expression counts as parts of a word.
+_INDIC = "\u0900-\u0963\u0966-\u0dff"
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:\+\+|#)?")
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:[^\W_{_UNSPACED}]|[{_INDIC}])+(?:\+\+|#)?")
+_ONE_UNSPACED = re.compile(f"[{_UNSPACED}]")
+_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u00ad\u200b-\u200f\u2060\ufeff]+")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
+Readings = tuple[tuple[str, float], ...]
+
+
+class Phrase(NamedTuple):
+    """One keyword: the experts that have it, and how much finding it says."""
+
+    words: str
+    owners: tuple[int, ...]
+    weight: float
+
+
+class Node:
+    """A step in the tree of all keywords, word by word."""
+
+    __slots__ = ("next", "phrase")
+
+    def __init__(self) -> None:
+        self.next: dict[str, Node] = {}
+        self.phrase: Phrase | None = None
+
+
+class Match(NamedTuple):
+    """A keyword found: how exactly (0 to 1), and over how many words of the text."""
+
+    phrase: Phrase
+    exactness: float
+    length: int
+
+
+class KeywordIndex:
+    """All experts' keywords, compiled. Experts are known by their place in the list given."""
+
+    def __init__(self, keywords: Sequence[Iterable[str]]) -> None:
+        self._experts = len(keywords)
+        self._root = Node()
+        owners: dict[str, list[int]] = {}
+        for expert, own in enumerate(keywords):
+            for keyword in sorted({fold(keyword) for keyword in own}):
+                owners.setdefault(keyword, []).append(expert)
+        spellings = {spelling: fold(keyword) for own in keywords for keyword in own for spelling in _spell(keyword)}
+        for spelling, keyword in spellings.items():
+            self._add(split_words(spelling), _phrase(keyword, owners[keyword]))
+        vocabulary = {word for spelling in spellings for word in split_words(spelling)}
+        self._exact: dict[str, Readings] = {word: ((word, 1.0),) for word in vocabulary}
+        self._long: dict[str, list[str]] = {}
+        for word in sorted(vocabulary):
+            if len(word) >= 6 and not _has_digit(word):
+                self._long.setdefault(word[0], []).append(word)
+        self._read = lru_cache(maxsize=WORDS_KEPT)(self._read_word)
+
+    def rate(self, text: str) -> tuple[list[float], int]:
+        """Each expert's share of what the keywords in `text` say, and the place of the best, -1 for none.
+
+        Distinct keywords count once each, a phrase more than a word; a keyword of several experts is shared out.
+        An expert's share is its weight over the weight of all, doubt included, so one keyword alone gives 0.5.
+        Equal shares go to the longer keyword.
+        """
+        shares = [0.0] * self._experts
+        longest = [0] * self._experts
+        for phrase, exactness in self.find(text).items():
+            for owner in phrase.owners:
+                shares[owner] += phrase.weight * exactness
+                longest[owner] = max(longest[owner], len(phrase.words))
+        total = sum(shares)
+        if not total:
+            return shares, -1
+        best = max(range(self._experts), key=lambda i: (shares[i], longest[i]))
+        return [share / (total + DOUBT) for share in shares], best
+
+    def find(self, text: str) -> dict[Phrase, float]:
+        """The keywords in `text`, each with how exactly it stands there; a longer one hides those inside it."""
+        words = self._read_all(text)
+        found: dict[Phrase, float] = {}
+        free = 0
+        for start, readings in enumerate(words):
+            if not readings or start < free:
+                continue
+            match = self._match(words, start)
+            if match is not None:
+                found[match.phrase] = max(match.exactness, found.get(match.phrase, 0.0))
+                free = start + match.length
+        return found
+
+    def _add(self, words: Sequence[str], phrase: Phrase) -> None:
+        node = self._root
+        for word in words:
+            node = node.next.setdefault(word, Node())
+        if words:
+            node.phrase = phrase
+
+    def _match(self, words: Sequence[Readings], start: int) -> Match | None:
+        """The longest keyword that begins at `start`; of equally long ones the most exact."""
+        best: Match | None = None
+        nodes = [(self._root, 1.0)]
+        for place in range(start, len(words)):
+            nodes = [
+                (node.next[word], min(exactness, closeness))
+                for node, exactness in nodes for word, closeness in words[place] if word in node.next
+            ]
+            if not nodes:
+                break
+            ends = [Match(node.phrase, exactness, place - start + 1) for node, exactness in nodes if node.phrase]
+            best = max(ends, key=lambda match: match.exactness, default=best)
+        return best
+
+    def _read_all(self, text: str) -> list[Readings]:
+        words = split_words(fold(_ends(text)))
+        read, exact = self._read, self._exact
+        readings = [read(word) if len(word) <= LONGEST_WORD else () for word in words[:CORRECTED_WORDS]]
+        readings += [exact.get(word, ()) for word in words[CORRECTED_WORDS:]]
+        return readings
+
+    def _read_word(self, word: str) -> Readings:
+        """The keyword words that `word` may mean: itself, its base form, or else the one it misspells."""
+        bases = (base for base in _bases(word) if base in self._exact)
+        readings = self._exact.get(word, ()) + tuple((base, INFLECTED) for base in bases)
+        return readings or self._correct(word)
+
+    def _correct(self, word: str) -> Readings:
+        if len(word) < 5 or _has_digit(word):
+            return ()
+        nearest = process.extractOne(word, self._long.get(word[0], ()), scorer=OSA.distance,
+                                     score_cutoff=1 if len(word) < 9 else 2)
+        return () if nearest is None else ((nearest[0], MISSPELT),)
+
+
+def fold(text: str) -> str:
+    """`text` without case, accents and invisible marks, in compatibility form."""
+    if text.isascii():
+        return text.lower()
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
+    return unicodedata.normalize("NFC", bare).casefold()
+
+
+def split_words(folded: str) -> list[str]:
+    """The words of folded text; in scripts without spaces each character is one."""
+    return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+
+
+def _ends(text: str) -> str:
+    """All of a text, or of a huge one its two ends, cut between words."""
+    if len(text) <= 2 * READ_CHARS:
+        return text
+    head, tail = text[:READ_CHARS].rsplit(None, 1), text[-READ_CHARS:].split(None, 1)
+    return f"{head[0]}\n{tail[-1]}"
+
+
+def _phrase(keyword: str, owners: Sequence[int]) -> Phrase:
+    words = split_words(keyword)
+    unspaced = sum(1 for word in words if _ONE_UNSPACED.match(word))
+    length = min(max(1.0, len(words) - unspaced / 2), 4.0)
+    return Phrase(keyword, tuple(owners), (1 + PHRASE_BONUS * (length - 1)) / len(owners))
+
+
+def _spell(keyword: str) -> Iterator[str]:
+    """The ways a keyword is written: as it is, and without its umlauts' dots as "ae", "oe", "ue"."""
+    yield fold(keyword)
+    yield fold(unicodedata.normalize("NFC", keyword.casefold()).translate(_UMLAUTS))
+
+
+def _bases(word: str) -> Iterator[str]:
+    """What `word` may be a plural or a case of, in English, German and Spanish."""
+    for ending, least in _ENDINGS:
+        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= least:
+            yield word[:-len(ending)]
+    stem = word.rstrip("+#")
+    if stem != word:
+        yield stem
+
+
+def _has_digit(word: str) -> bool:
+    return any(character.isdigit() for character in word)

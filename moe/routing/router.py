@@ -1,0 +1,81 @@
+"""The router: who should answer a request, by its model name or else by a cascade of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from msgspec.structs import replace
+
+from ..config.schema import Config
+from ..core import ChatRequest, Decision, Expert
+from ..embed import Embedder
+from .names import Models, Names
+from .stages import ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
+from .vectors import embed_experts
+
+NO_ENCODER = "no encoder: experts are chosen by their keywords; ./setup.sh makes one"
+
+Mode = Literal["embedding", "keyword"]
+
+
+class Router:
+    """Decides on requests from many threads at once. `note` says in a line why it works as it does, "" if as meant."""
+
+    def __init__(self, names: Names, stages: Sequence[Stage], config: Config, *, mode: Mode, note: str) -> None:
+        self.mode = mode
+        self.note = note
+        self._names = names
+        self._stages = tuple(stages)
+        self._fallback = config.fallback
+        self._messages = config.router.context_messages
+
+    def decide(self, request: ChatRequest) -> Decision:
+        """Raises ModelNotFound for a name that nothing has."""
+        began = perf_counter()
+        named = self._names.resolve(request.model)
+        if named is not None:
+            return replace(named, elapsed_ms=_since(began))
+        trace = Trace(request, messages=self._messages)
+        decided = (stage(request, trace) for stage in self._stages)
+        decision = next((decision for decision in decided if decision is not None), None)
+        if decision is None:
+            decision = Decision(expert=self._fallback, stage="fallback", confidence=1.0 - trace.best)
+        return replace(decision, scores=trace.scores, elapsed_ms=_since(began), virtual=True)
+
+
+def build_router(config: Config, *, models: Models, embedder: Embedder | None, cache_folder: Path,
+                 classifier: Stage | None = None, note: str = "") -> Router:
+    """A router for the config; without an embedder it works by keywords, and `note` may say why.
+
+    Encodes what `cache_folder` does not hold of the experts' texts, so the first time may take seconds.
+    """
+    experts = [expert for expert in config.experts if expert.routable and not expert.is_fallback]
+    stages: list[Stage] = [ChoreStage(models, config.fallback), VisionStage(config.experts, models)]
+    if experts:
+        stages += _reading_stages(experts, config, embedder, cache_folder=cache_folder, classifier=classifier)
+    if embedder is None:
+        note = note or ('model_path is "": experts are chosen by their keywords' if config.router.model_path == ""
+                        else NO_ENCODER)
+    return Router(Names(config, models), stages, config, mode="keyword" if embedder is None else "embedding", note=note)
+
+
+def _reading_stages(experts: Sequence[Expert], config: Config, embedder: Embedder | None, *,
+                    cache_folder: Path, classifier: Stage | None) -> list[Stage]:
+    """The stages that read the prompt, in their order."""
+    stages: list[Stage] = []
+    if embedder is not None:
+        vectors = embed_experts(experts, embedder, cache_folder)
+        stages.append(EmbeddingStage(experts, vectors, embedder, config.router))
+        stages.append(ContextStage(experts, vectors, embedder, config.router))
+    if classifier is not None:
+        stages.append(classifier)
+    if config.router.keyword_fallback or embedder is None:
+        stages.append(KeywordStage(experts, config.router))
+    return stages
+
+
+def _since(began: float) -> float:
+    return round((perf_counter() - began) * 1000, 3)

@@ -1,0 +1,88 @@
+"""The experts' vectors, kept on disk by content so that only new texts are ever encoded."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..core import Expert
+from ..embed import Embedder
+from .scoring import ExpertVectors, Floats, stack_experts
+
+KEPT_ROWS = 20_000
+
+log = logging.getLogger(__name__)
+
+
+def embed_experts(experts: Sequence[Expert], embedder: Embedder, folder: Path) -> ExpertVectors:
+    """Vectors of each expert's keywords and description; `folder` holds those made before.
+
+    An expert without keywords is known by its description, one without a description by its label.
+    """
+    descriptions = [expert.description.strip() or expert.label for expert in experts]
+    keywords = [_keywords(expert) or [text] for expert, text in zip(experts, descriptions, strict=True)]
+    texts = [*descriptions, *(text for own in keywords for text in own)]
+    rows = VectorCache(folder, embedder).rows(texts)
+    ends = np.cumsum([len(descriptions), *map(len, keywords)])
+    return stack_experts([rows[a:b] for a, b in zip(ends, ends[1:], strict=False)], rows[:ends[0]])
+
+
+class VectorCache:
+    """One file an encoder: rows keyed by the hash of their text. A file that cannot be read is made anew."""
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._file = folder / f"{embedder.fingerprint[:32]}.npz"
+
+    def rows(self, texts: Sequence[str]) -> Floats:
+        """[n, d], a row for each text; what was missing is encoded and written."""
+        keys = [hashlib.sha256(f"passage\0{text}".encode("utf-8", "replace")).digest() for text in texts]
+        known = self._read()
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+        if missing:
+            made = self._embedder.embed(list(missing.values()), kind="passage")
+            known = {**known, **dict(zip(missing, made, strict=True))}
+            kept = known if len(known) <= KEPT_ROWS else {key: known[key] for key in keys}
+            self._write(kept)
+        return np.stack([known[key] for key in keys])
+
+    def _read(self) -> dict[bytes, Floats]:
+        if not self._file.exists():
+            return {}
+        try:
+            with np.load(self._file, allow_pickle=False) as stored:
+                keys, rows = stored["keys"], stored["rows"]
+            if keys.shape != (len(rows), 32) or rows.shape[1:] != (self._embedder.dimension,):
+                raise ValueError(f"shapes {keys.shape} and {rows.shape}")
+            if keys.dtype != np.uint8 or rows.dtype != np.float32 or not np.isfinite(rows).all():
+                raise ValueError("not hashes and finite float32 rows")
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            log.warning("%s is not a cache of vectors (%s); making it anew", self._file, error)
+            return {}
+        return dict(zip((key.tobytes() for key in keys), rows, strict=True))
+
+    def _write(self, rows: dict[bytes, Floats]) -> None:
+        """Whole or not at all; where nothing can be written the next start just encodes again."""
+        keys = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, 32)
+        temporary = None
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._file.parent, suffix=".part", delete=False) as file:
+                temporary = file.name
+                np.savez(file, keys=keys, rows=np.stack(list(rows.values())))
+            os.replace(temporary, self._file)
+        except OSError as error:
+            log.warning("vectors cannot be kept in %s: %s", self._file.parent, error)
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _keywords(expert: Expert) -> list[str]:
+    return [text for keyword in expert.keywords if (text := keyword.strip())]

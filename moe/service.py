@@ -1,0 +1,152 @@
+"""One serving process: reads the config, builds the gateway, and builds a new one when the files change."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from pathlib import Path
+
+from .backends.api import Engine
+from .build import Address, build_gateway
+from .config import Config, Settings, read_config
+from .config.settings import ROOT
+from .errors import ConfigError
+from .metrics import Statistics
+from .pipeline.gateway import Gateway
+from .web.guard import Guard
+
+log = logging.getLogger("moe.service")
+
+WATCH_EVERY_S = 1.0
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+class Service:
+    """Holds the current gateway and guard; a reload swaps both references, streams under way keep the old."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Makes missing config files from the examples and reads them. Raises ConfigError."""
+        self.settings = settings
+        copy_examples(settings.config_folder)
+        self.config: Config = read_config(settings.config_folder)
+        self._stamp = _stamp(self.config.files)
+        self._own: Address | None = None
+        self._engine = Engine()
+        self._statistics = Statistics(settings.data_folder / "models.json")
+        self._gateway: Gateway | None = None
+        self._guard: Guard | None = None
+        self._reloading = threading.Lock()
+        self._ended = threading.Event()
+
+    @property
+    def host(self) -> str:
+        return self.settings.host or self.config.server.host
+
+    @property
+    def port(self) -> int:
+        return self.config.server.port if self.settings.port is None else self.settings.port
+
+    def gateway(self) -> Gateway:
+        if self._gateway is None:
+            raise RuntimeError("the service was not started")
+        return self._gateway
+
+    def guard(self) -> Guard:
+        if self._guard is None:
+            raise RuntimeError("the service was not started")
+        return self._guard
+
+    def start(self, *, own: Address | None = None) -> None:
+        """Builds everything; `own` is the address listened on. Raises ConfigError."""
+        self._own = own
+        for warning in self.config.warnings:
+            log.warning("%s", warning)
+        problem = self._statistics.load()
+        if problem:
+            log.warning("%s", problem)
+        self._adopt(self.config)
+        self._statistics.start()
+
+    def watch(self) -> None:
+        """Reloads whenever a config file changes, from a thread of its own until `close`."""
+        threading.Thread(target=self._watch, name="config", daemon=True).start()
+
+    def reload(self) -> bool:
+        """Reads the files anew. False when they are refused: then all stays as it was and the log says why."""
+        with self._reloading:
+            self._stamp = _stamp(self.config.files)
+            try:
+                config = read_config(self.settings.config_folder)
+                self._adopt(config)
+            except ConfigError as error:
+                for problem in error.problems:
+                    log.error("config not reloaded: %s", problem)
+                return False
+            for warning in config.warnings:
+                log.warning("%s", warning)
+            self._warn_of_lasting(config)
+            self.config = config
+            log.info("config reloaded: %d experts", len(config.experts))
+            return True
+
+    def close(self) -> None:
+        self._ended.set()
+        self._statistics.close()
+        self._engine.close()
+
+    def _adopt(self, config: Config) -> None:
+        guard = Guard(config.server, config.rate_limit, host=self.host)
+        gateway = build_gateway(
+            config, self.settings, engine=self._engine, statistics=self._statistics, own=self._own
+        )
+        self._guard, self._gateway = guard, gateway
+
+    def _warn_of_lasting(self, config: Config) -> None:
+        for name in ("host", "port", "threads"):
+            if getattr(config.server, name) != getattr(self.config.server, name):
+                log.warning("server.%s takes effect at the next start", name)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(WATCH_EVERY_S):
+            if _stamp(self.config.files) != self._stamp:
+                self.reload()
+
+
+def copy_examples(folder: Path) -> list[Path]:
+    """Makes config.json and experts.json from the shipped examples where they are missing. Returns the new ones.
+
+    Raises ConfigError when the folder cannot be written.
+    """
+    made = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("config", "experts"):
+            target = folder / f"{name}.json"
+            example = folder / f"{name}.example.json"
+            if not target.exists() and (name == "config" or not _names_experts(folder)):
+                shutil.copyfile(example if example.exists() else ROOT / "config" / example.name, target)
+                made.append(target)
+    except OSError as error:
+        raise ConfigError((f"{folder}: cannot be prepared: {error}",)) from error
+    return made
+
+
+def _names_experts(folder: Path) -> bool:
+    """Whether config.json says itself where the experts are; what it names is the user's to provide."""
+    try:
+        text = (folder / "config.json").read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return '"categories_file"' in text and '"config/experts.json"' not in text
+
+
+def _stamp(files: tuple[Path, ...]) -> Stamp:
+    stamps = []
+    for file in files:
+        try:
+            found = file.stat()
+            stamps.append((str(file), found.st_mtime_ns, found.st_size))
+        except OSError:
+            stamps.append((str(file), 0, 0))
+    return tuple(stamps)

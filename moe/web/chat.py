@@ -1,0 +1,236 @@
+"""One view for every dialect's chat: bytes in, an answer out, streamed or whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, Response, request
+
+from ..core import (
+    Answer,
+    ChatRequest,
+    Decision,
+    Done,
+    Ending,
+    Head,
+    Heartbeat,
+    Started,
+    Text,
+    Thinking,
+    ToolCall,
+    Whole,
+)
+from ..dialects import ollama, openai
+from ..dialects.base import Dialect, StreamWriter
+from ..errors import BrokenStream, MoeError, RequestError
+from ..log import clean
+from .edge import Edge, request_id
+
+log = logging.getLogger("moe.web")
+
+COMMIT_AFTER_S = 5.0
+
+
+def add_chat(app: Flask, edge: Edge) -> None:
+    """The inference endpoints, each the same view over its dialect."""
+    for path, dialect in (
+        ("/v1/chat/completions", openai.CHAT), ("/api/chat", ollama.CHAT), ("/api/generate", ollama.GENERATE),
+    ):
+        app.add_url_rule(path, path, _view(edge, dialect), methods=["POST"])
+
+
+def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
+    def answer() -> Response:
+        guard = edge.guard()
+        guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
+        body = edge.read_body()
+        asked = dialect.parse(body)
+        guard.check_text(body, asked)
+        slot = guard.take_slot()
+        try:
+            gateway = edge.gateway()
+            if edge.log_prompts():
+                log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
+            run = _Reply(dialect, asked, gateway.answer(asked, request_id=request_id()))
+            run.echoes_name = gateway.config.server.reply_model == "requested"
+            response = run.respond()
+        except BaseException:
+            slot.release()
+            raise
+        response.call_on_close(slot.release)
+        return response
+
+    return answer
+
+
+class _Reply:
+    """One request being answered."""
+
+    echoes_name = False
+
+    def __init__(self, dialect: Dialect, asked: ChatRequest, answer: Answer) -> None:
+        self._dialect = dialect
+        self._asked = asked
+        self._decision: Decision = answer.decision
+        self._chunks = answer.chunks
+        self._began = time.monotonic_ns()
+        self._first_ns = 0
+        self._id = request_id()
+        self._has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+        self._started: Started | None = None
+        self._committed_early = False
+
+    def respond(self) -> Response:
+        """The response once its status is certain: with the first chunk, or for a stream after a few seconds."""
+        streams = self._asked.stream and not self._asked.only_loads
+        try:
+            self._await_start(self._began + int(COMMIT_AFTER_S * 1e9) if streams else None)
+            if streams:
+                return Response(
+                    self._stream(), content_type=self._dialect.stream_type, headers=self._headers(),
+                    direct_passthrough=True,
+                )
+            body = self._whole()
+        except BaseException:
+            self._close()
+            raise
+        return Response(body, content_type="application/json; charset=utf-8", headers=self._headers())
+
+    def _await_start(self, deadline_ns: int | None) -> None:
+        """Pulls until somebody begins to answer, or the deadline passes, or the client leaves."""
+        for chunk in self._chunks:
+            if isinstance(chunk, Started):
+                self._started = chunk
+                self._first_ns = time.monotonic_ns() - self._began
+                return
+            self._check_presence()
+            if deadline_ns is not None and time.monotonic_ns() > deadline_ns:
+                self._committed_early = True
+                return
+        raise BrokenStream("the answer ended before it began")
+
+    def _stream(self) -> Iterator[bytes]:
+        writer: StreamWriter | None = None
+        try:
+            if self._committed_early:
+                yield self._dialect.keep_alive
+                yield from self._keep_alive_until_started()
+            writer = self._dialect.writer(self._asked, self._head())
+            written = time.monotonic()
+            for chunk in self._chunks:
+                if isinstance(chunk, Heartbeat):
+                    self._check_presence()
+                    if time.monotonic() - written < COMMIT_AFTER_S:
+                        continue
+                    data = self._dialect.keep_alive
+                elif isinstance(chunk, Done):
+                    data = writer.end(self._ending(chunk))
+                else:
+                    data = writer.chunk(chunk)
+                if data:
+                    yield data
+                    written = time.monotonic()
+        except MoeError as error:
+            yield self._last_word(writer, error)
+        except Exception:  # the last resort: a fault of ours must not look like a good end of the answer
+            log.exception("request=%s failed in mid-stream", self._id)
+            yield self._last_word(writer, MoeError())
+        finally:
+            self._close()
+
+    def _keep_alive_until_started(self) -> Iterator[bytes]:
+        written = time.monotonic()
+        for chunk in self._chunks:
+            if isinstance(chunk, Started):
+                self._started = chunk
+                self._first_ns = time.monotonic_ns() - self._began
+                return
+            self._check_presence()
+            if time.monotonic() - written >= COMMIT_AFTER_S:
+                yield self._dialect.keep_alive
+                written = time.monotonic()
+        raise BrokenStream("the answer ended before it began")
+
+    def _last_word(self, writer: StreamWriter | None, error: MoeError) -> bytes:
+        return (writer or self._dialect.writer(self._asked, self._head())).fail(error)
+
+    def _whole(self) -> bytes:
+        texts: list[str] = []
+        thoughts: list[str] = []
+        calls: list[ToolCall] = []
+        done = Done()
+        for chunk in self._chunks:
+            kind = type(chunk)
+            if kind is Text:
+                texts.append(chunk.text)  # type: ignore[union-attr]
+            elif kind is Thinking:
+                thoughts.append(chunk.text)  # type: ignore[union-attr]
+            elif isinstance(chunk, ToolCall):
+                calls.append(chunk)
+            elif isinstance(chunk, Done):
+                done = chunk
+            self._check_presence()
+        whole = Whole(text="".join(texts), thinking="".join(thoughts), tool_calls=tuple(calls), done=done)
+        return self._dialect.reply(whole, self._head(), self._ending(done))
+
+    def _check_presence(self) -> None:
+        if self._has_left():
+            raise ClientLeft
+
+    def _close(self) -> None:
+        close: Any = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+
+    def _head(self) -> Head:
+        answering = self._started.expert if self._started else self._decision.expert.label
+        name = self._asked.model if self.echoes_name and self._asked.model else answering
+        return Head(request_id=self._id, model=name, created=time.time())
+
+    def _ending(self, done: Done) -> Ending:
+        extras: dict[str, Any] = {}
+        if done.usage is not None and done.usage.estimated:
+            extras["usage_estimated"] = True
+        if self._committed_early and self._started is not None:
+            extras |= {"expert": self._started.expert, "model": self._started.model, "stage": self._decision.stage,
+                       "confidence": round(self._decision.confidence, 4)}
+            if self._started.failed:
+                extras["fallback"] = self._started.failed[0]
+        return Ending(done=done, elapsed_ns=time.monotonic_ns() - self._began, first_token_ns=self._first_ns,
+                      extras=extras)
+
+    def _headers(self) -> dict[str, str]:
+        decision, started = self._decision, self._started
+        headers = {
+            "X-MoE-Expert": _ascii(started.expert if started else decision.expert.label),
+            "X-MoE-Stage": decision.stage,
+            "X-MoE-Confidence": f"{decision.confidence:.4f}",
+        }
+        if started is not None:
+            headers["X-MoE-Model"] = _ascii(started.model)
+            if started.failed:
+                headers["X-MoE-Fallback"] = _ascii(started.failed[0])
+        if self._asked.stream:
+            headers["Cache-Control"] = "no-cache"
+        return headers
+
+
+class ClientLeft(RequestError):
+    """Nobody reads any more; the answer is given up. The status is nginx's and Ollama's word for it."""
+
+    status = 499
+    code = "client_closed_request"
+
+    def __init__(self) -> None:
+        super().__init__("request canceled")
+
+
+def _ascii(text: str) -> str:
+    """A header value: what HTTP cannot carry is percent-encoded."""
+    return text if text.isascii() and text.isprintable() else quote(text, safe=" :/@")
+
+

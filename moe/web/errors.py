@@ -1,0 +1,67 @@
+"""Every failure becomes a JSON error in the caller's dialect, here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from ..dialects import ollama, openai
+from ..errors import BadRequest, MethodNotAllowed, MoeError, NotFound, RequestError, TooLarge
+from .edge import request_id
+
+log = logging.getLogger("moe.web")
+
+
+def add_errors(app: Flask) -> None:
+    app.register_error_handler(MoeError, _show)
+    app.register_error_handler(HTTPException, _show_http)
+    app.register_error_handler(Exception, _show_fault)
+
+
+def error_body(error: MoeError, path: str) -> bytes:
+    """The body in the dialect that `path` belongs to."""
+    return openai.error_body(error) if path.startswith("/v1") else ollama.error_body(error)
+
+
+def refuse(status: int, path: str, message: str) -> tuple[bytes, str]:
+    """(body, content type) for a request that never became one: too large, too slow, malformed."""
+    error = RequestError(message)
+    error.status = status
+    return error_body(error, path), "application/json"
+
+
+def _show(error: MoeError) -> Response:
+    response = Response(error_body(error, request.path), status=error.status, content_type="application/json")
+    wait_s = getattr(error, "retry_after_s", None)
+    if wait_s is not None and error.status in (429, 503):
+        response.headers["Retry-After"] = str(int(wait_s))
+    return response
+
+
+def _show_http(error: HTTPException) -> Response:
+    """Flask's and Werkzeug's own errors: unknown paths, wrong methods, unreadable requests."""
+    known: MoeError
+    if error.code == 404:
+        known = NotFound("404 page not found")
+    elif error.code == 405:
+        known = MethodNotAllowed(f"method {request.method[:20]} is not allowed here")
+    elif error.code == 413:
+        known = TooLarge("the body is too large")
+    elif error.code is not None and error.code < 400:
+        return Response(status=error.code, headers=list(error.get_headers()))
+    else:
+        known = BadRequest(error.description or "bad request")
+        known.status = error.code or 400
+    response = _show(known)
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _show_fault(error: Exception) -> Response:
+    """The last resort: a fault of ours. The log has it all, the client only the request's id."""
+    log.error("request=%s failed", request_id(), exc_info=error)
+    return _show(MoeError(f"internal error (request {request_id()})"))
