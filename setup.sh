@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes what ./start.sh needs: Python packages in venv/ and the router's encoder in models/. Safe to run again.
-set -eu
+set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cpu_index=https://download.pytorch.org/whl/cpu
@@ -143,7 +143,11 @@ make_venv() {
     "$python" -m venv --clear venv
 }
 
-pip_install() { venv/bin/python -m pip install --disable-pip-version-check --no-input "$@"; }
+# Shows what takes long; errors and warnings come through as they are.
+pip_install() {
+    PYTHONUNBUFFERED=1 venv/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off "$@" |
+        { grep --line-buffered -E '^ *Downloading .* MB\)|^ *Building wheel' || true; }
+}
 
 list_of() { [ "$1" = base ] && echo requirements.txt || echo "requirements/$1.txt"; }
 
@@ -154,8 +158,6 @@ is_done() {
     stamp=$(cat "venv/.stamp-$1")
     [ "$stamp" = "$(fingerprint "$1")" ] || { [ -n "$if_needed" ] && [ "$stamp" = "failed $(fingerprint "$1")" ]; }
 }
-
-count_cores() { getconf _NPROCESSORS_ONLN 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2; }
 
 has_nvidia() { [ -e /proc/driver/nvidia/version ] || { has nvidia-smi && nvidia-smi -L >/dev/null 2>&1; }; }
 
@@ -169,8 +171,8 @@ install_local() {
         install_line "xcode-select --install" build-essential "gcc-c++ make" base-devel | sed 's/^/  /'
         return 1
     fi
-    cores=$(count_cores)
-    echo "Compiled from source on $cores cores: about ten minutes on two, silent until it is done, quick the next time."
+    cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+    echo "Compiled from source on $cores cores: about ten minutes on two, quick the next time."
     CMAKE_BUILD_PARALLEL_LEVEL=$cores pip_install -r requirements/local.txt
 }
 
@@ -193,7 +195,8 @@ install_torch() {
 }
 
 install_set() {
-    say "Packages: $1 ($(grep -v '^#' "$(list_of "$1")" | sed 's/[=;].*//' | uniq | xargs))"
+    names=$(grep -v '^#' "$(list_of "$1")" | sed 's/[=;].*//' | uniq)
+    say "Packages ($1):" $names
     case $1 in
         local) install_local ;;
         torch) install_torch ;;
@@ -253,28 +256,24 @@ from urllib.parse import urlsplit
 given = os.environ.get("MOE_OLLAMA_URL") or os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
 parts = urlsplit(given if "://" in given else "http://" + given)
 host = parts.hostname if parts.hostname not in (None, "0.0.0.0", "::") else "127.0.0.1"
-host = f"[{host}]" if ":" in host else host
-address = f"{parts.scheme}://{host}:{parts.port or (443 if parts.scheme == 'https' else 11434)}"
+port = parts.port or (443 if parts.scheme == "https" else 11434)
+address = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+pull = "ollama pull gemma3:4b"
+install = "curl -fsSL https://ollama.com/install.sh | sh"
+if platform.system() == "Darwin":
+    install = "brew install ollama && brew services start ollama"
 try:
     with urllib.request.urlopen(address + "/api/tags", timeout=1.5) as reply:
-        names = [str(model["name"]) for model in json.load(reply)["models"]]
+        names = ["".join(filter(str.isprintable, str(model["name"]))) for model in json.load(reply)["models"]]
+    print(f"Ollama at {address}: " + (", ".join(names) or f"no model yet. To get one:\n  {pull}"))
 except (OSError, ValueError, KeyError, TypeError):
-    names = None
-pull = "ollama pull gemma3:4b"
-if names:
-    shown = ", ".join("".join(c for c in name if c.isprintable()) for name in names[:12])
-    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    print(f"Ollama at {address}: {shown}{more}")
-elif names is not None:
-    print(f"Ollama at {address} has no model yet. To get one:\n  {pull}")
-elif host not in ("127.0.0.1", "localhost", "[::1]"):
-    print(f"No Ollama answers at {address} (from {'MOE_OLLAMA_URL' if os.environ.get('MOE_OLLAMA_URL') else 'OLLAMA_HOST'}).")
-elif shutil.which("ollama"):
-    print(f"Ollama is installed, but does not answer at {address}. To start it and get a model:\n  ollama serve & sleep 3; {pull}")
-else:
-    mac = platform.system() == "Darwin"
-    get = "brew install ollama && brew services start ollama" if mac else "curl -fsSL https://ollama.com/install.sh | sh"
-    print(f"No Ollama at {address}. To get it, and a model:\n  {get} && {pull}")
+    print(f"No Ollama answers at {address}.", end=" ")
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print("Is it running there?")
+    elif shutil.which("ollama"):
+        print(f"It is installed; to start it and get a model:\n  ollama serve & sleep 3; {pull}")
+    else:
+        print(f"To get it, and a model:\n  {install} && {pull}")
 PYTHON
 }
 

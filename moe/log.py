@@ -33,6 +33,13 @@ class OneLine(logging.Formatter):
         return clean(text, limit=4000)
 
 
+class SizedFile(logging.handlers.RotatingFileHandler):
+    """Rotates by what was written: the standard handler formats each record twice and asks the file system."""
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:
+        return int(self.stream is not None and self.stream.tell() >= self.maxBytes)
+
+
 def set_up(folder: Path, *, level: str) -> logging.Logger:
     """The project's logger, writing to `folder`/moe.log and standard error; a folder that cannot be
     written leaves only the latter."""
@@ -47,7 +54,7 @@ def set_up(folder: Path, *, level: str) -> logging.Logger:
     failure = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.handlers.RotatingFileHandler(
+        handlers.append(SizedFile(
             folder / "moe.log", maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace",
         ))
     except OSError as error:

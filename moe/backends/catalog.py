@@ -42,10 +42,11 @@ class Catalog:
 
         With `fresh` an unknown or failed node is asked first, which may take its connect timeout.
         """
-        if expert.model_name != "auto":
-            return expert.model_name
         group = self.group_of(expert)
         states = tuple(self._nodes[url].state if fresh else self._nodes[url].last_state for url in group)
+        name = expert.model_name
+        if name != "auto":
+            return find_name(name, lambda known: any(known in state.models for state in states)) or name
         known = self._chosen.get(group)
         if known is None or known[0] != states:
             with self._lock:

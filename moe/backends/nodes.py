@@ -20,6 +20,7 @@ from .transport import Transport
 TAGS_TTL_S = 60.0
 LOADED_TTL_S = 5.0
 DOWN_TTL_S = 1.0
+CHANGED_TTL_S = 1.0
 PROBE_TIMEOUT_S = 5.0
 MAX_CONVERSATIONS = 4096
 IN_FLIGHT_SLACK = 2
@@ -123,8 +124,8 @@ class Node:
             self._is_refreshing = False
 
     def expect_change(self) -> None:
-        """Something was loaded or removed: the next look asks the node again."""
-        self._loaded_due = 0.0
+        """Something was loaded or removed: the node is asked again soon, but not by every request."""
+        self._loaded_due = min(self._loaded_due, time.monotonic() + CHANGED_TTL_S)
 
     def mark_down(self, error: BackendError) -> None:
         """A request found it unreachable: it is last in line until it is seen up again."""

@@ -67,37 +67,74 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
-    """NDJSON -> chunks. A line that is no JSON is skipped; a body without one good line is no answer."""
-    good = 0
-    pending = b""
-    calls = itertools.count()
+    """NDJSON -> chunks; texts that arrived together leave together.
+
+    A line that is no JSON is skipped. Raises BadAnswer for a body without one good line, BrokenStream for one
+    without its end mark, UpstreamFailure for an error told in the body.
+    """
+    reader = _Reader()
     for piece in pieces:
         if not piece:
             yield _BEAT
             continue
-        *lines, pending = (pending + piece).split(b"\n")
-        for text in lines:
-            line = _parse(text)
+        yield from reader.read(piece)
+        if reader.done is not None:
+            yield from _finish(pieces, reader.done)
+            return
+    yield from reader.read(b"\n")
+    if reader.done is None:
+        reader.complain()
+    else:
+        yield _done(reader.done)
+
+
+class _Reader:
+    """Cuts the stream into lines and the lines into chunks; stops at the line that says it is the last."""
+
+    def __init__(self) -> None:
+        self.done: _Line | None = None
+        self._pending = b""
+        self._has_good_line = False
+        self._calls = itertools.count()
+
+    def read(self, piece: bytes) -> Iterator[Chunk]:
+        *lines, self._pending = (self._pending + piece).split(b"\n")
+        text = ""
+        for raw in lines:
+            line = _parse(raw)
             if line is None:
                 continue
-            good += 1
+            self._has_good_line = True
+            if _is_plain(line):
+                text += line.message.content if line.message else line.response or ""  # type: ignore[operator]
+                continue
+            if text:
+                yield Text(text)
+                text = ""
+            yield from _write_chunks(line, self._calls)
             if line.done:
-                yield from _write_chunks(line, calls)
-                yield from _finish(pieces, line)
+                self.done = line
                 return
-            yield from _write_chunks(line, calls)
-        if len(pending) > LONGEST_LINE:
+        if text:
+            yield Text(text)
+        if len(self._pending) > LONGEST_LINE:
             raise BadAnswer("a line without an end")
-    last = _parse(pending)
-    if last is not None:
-        good += 1
-        yield from _write_chunks(last, calls)
-        if last.done:
-            yield _done(last)
-            return
-    if not good:
-        raise BadAnswer("not one line of the answer is valid")
-    raise BrokenStream("the stream ended without its end mark")
+
+    def complain(self) -> None:
+        """Raises what an end without an end mark means."""
+        if not self._has_good_line:
+            raise BadAnswer("not one line of the answer is valid")
+        raise BrokenStream("the stream ended without its end mark")
+
+
+def _is_plain(line: _Line) -> bool:
+    """Whether the line carries text and nothing else."""
+    if line.done or line.error is not None or line.thinking:
+        return False
+    reply = line.message
+    if reply is None:
+        return line.response is not None
+    return reply.content is not None and not reply.thinking and not reply.tool_calls
 
 
 def _finish(pieces: Iterator[bytes], line: _Line) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httptools
 import msgspec
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -23,8 +24,11 @@ from .base import HEARTBEAT_S
 
 POOL_SIZE = 128
 ERROR_BODY_BYTES = 64 * 1024
+HEAD_BYTES = 64 * 1024 + 65536
+FIRST_FINAL_STATUS = 200
 READ_BYTES = 64 * 1024
 _REFUSALS = (400, 413, 422)
+_FIXED = f"Content-Type: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: moe/{__version__}\r\n"
 _GONE = (http.client.HTTPException, HTTPError, OSError)
 
 
@@ -55,6 +59,7 @@ class Transport:
         parts = net.split_base(base_url)
         secure = parts.scheme == "https"
         self._path = parts.path
+        self._authority = parts.netloc
         self._connect_timeout_s = connect_timeout_s
         pool: HTTPConnectionPool
         timeout = urllib3.Timeout(connect=connect_timeout_s, read=connect_timeout_s)
@@ -93,9 +98,10 @@ class Transport:
         """
         exchange = yield from self._open(path, body, idle_s=idle_s)
         try:
-            if exchange.reply.status != 200:
-                raise exchange.refusal()
-            yield from exchange.pieces()
+            if exchange.status == 200:
+                yield from exchange.pieces()
+            else:
+                raise (yield from exchange.refusal())
         except TimeoutError as error:
             raise TimedOut(f"no data for {idle_s:g} s") from error
         except _GONE as error:
@@ -104,27 +110,30 @@ class Transport:
             if exchange.is_reusable:
                 self._pool._put_conn(exchange.conn)
             else:
-                exchange.close()
+                exchange.conn.close()
 
     def _open(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
         """Sends the request and waits for the response's head.
 
         A pooled connection may have been closed by the other side meanwhile: then another one is taken,
-        since nothing was produced. urllib3's own `urlopen` cannot be used here: it blocks until the head is
-        there, which for a model is the whole time to the first token.
+        since nothing was produced. urllib3 gives the connection (address check, TLS, reuse), but its
+        `urlopen` blocks until the head is there, which for a model is the whole time to the first token.
         """
+        start = f"POST {self._path}{path} HTTP/1.1\r\nHost: {self._authority}\r\n{_FIXED}"
+        request = f"{start}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         while True:
             conn: Any = self._pool._get_conn()
             was_used = conn.sock is not None
             try:
-                conn.timeout = self._connect_timeout_s
-                conn.request("POST", self._path + path, body=body, headers=_headers(),
-                             preload_content=False, decode_content=False)
+                if not was_used:
+                    conn.timeout = self._connect_timeout_s
+                    conn.connect()
                 sock: socket.socket = conn.sock
                 sock.settimeout(idle_s)
-                while not wait_for_read(sock, HEARTBEAT_S):
-                    yield b""
-                return _Exchange(conn, sock, http.client.HTTPConnection.getresponse(conn))
+                sock.sendall(request)
+                exchange = _Exchange(conn, sock)
+                yield from exchange.await_head()
+                return exchange
             except _GONE as error:
                 conn.close()
                 if not was_used or isinstance(error, TimeoutError):
@@ -135,50 +144,91 @@ class Transport:
 
 
 class _Exchange:
-    """One response being read."""
+    """One response being read; the callbacks are httptools'."""
 
-    def __init__(self, conn: Any, sock: socket.socket, reply: http.client.HTTPResponse) -> None:
+    def __init__(self, conn: Any, sock: socket.socket) -> None:
         self.conn = conn
-        self.reply = reply
+        self.status = 0
         self._sock = sock
+        self._headers: dict[str, str] = {}
+        self._body: list[bytes] = []
+        self._head_bytes = 0
         self._ended = False
+        self._keeps_alive = False
+        self._parser = httptools.HttpResponseParser(self)
 
     @property
     def is_reusable(self) -> bool:
-        return self._ended and not self.reply.will_close and self.conn.sock is not None
+        return self._ended and self._keeps_alive
 
-    def close(self) -> None:
-        self.reply.close()
-        self.conn.close()
-
-    def refusal(self) -> BackendError:
-        text = self.reply.read(ERROR_BODY_BYTES)
-        return refuse(self.reply.status, text, self.reply.getheader("Retry-After"))
+    def await_head(self) -> Iterator[bytes]:
+        """Heartbeats until the status and headers are read."""
+        while not self.status:
+            if not self._is_readable():
+                yield b""
+            elif not self._receive():
+                raise ConnectionResetError("closed before an answer")
 
     def pieces(self) -> Iterator[bytes]:
-        """The body, with a heartbeat for every wait; what is in the buffer already costs no wait."""
+        """The body as it arrives, with a heartbeat for every wait."""
         while True:
-            while not self._has_data() and not wait_for_read(self._sock, HEARTBEAT_S):
-                yield b""
-            data = self.reply.read1(READ_BYTES)
-            if not data:
-                self._ended = self.reply.isclosed()
+            if self._body:
+                yield b"".join(self._body)
+                self._body.clear()
+            if self._ended:
                 return
-            yield data
+            if not self._is_readable():
+                yield b""
+            elif not self._receive():
+                if "content-length" in self._headers or "transfer-encoding" in self._headers:
+                    raise ConnectionResetError("closed inside the body")
+                self._ended = True  # without a length the end of the connection is the end of the body
 
-    def _has_data(self) -> bool:
-        """Whether bytes wait in the reader's own buffer, where polling the socket would not see them."""
-        reader: Any = self.reply.fp
-        if reader is None:
+    def refusal(self) -> Generator[bytes, None, BackendError]:
+        text = b""
+        for piece in self.pieces():
+            text += piece
+            if not piece:
+                yield b""
+            if len(text) > ERROR_BODY_BYTES:
+                break
+        return refuse(self.status, text, self._headers.get("retry-after"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= FIRST_FINAL_STATUS:
+            self.status = status
+        else:
+            self._headers.clear()
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self._ended = True
+            self._keeps_alive = self._parser.should_keep_alive()
+
+    def _is_readable(self) -> bool:
+        if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
-        limit = self._sock.gettimeout()
-        self._sock.setblocking(False)
+        return wait_for_read(self._sock, HEARTBEAT_S)
+
+    def _receive(self) -> bool:
+        """Reads once. False at the end of the connection."""
+        data = self._sock.recv(READ_BYTES)
+        if not self.status:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                raise BadAnswer("the response's head is too large")
         try:
-            return bool(reader.peek(1))
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        finally:
-            self._sock.settimeout(limit)
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise BadAnswer(f"not HTTP: {error}") from error
+        return bool(data)
 
 
 def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:

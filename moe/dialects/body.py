@@ -60,9 +60,9 @@ def is_deeper(body: bytes, levels: int) -> bool:
 def _mend(body: bytes) -> bytes:
     r"""Half a surrogate pair ("\ud83d": a text cut inside an emoji) becomes U+FFFD, as it does in Ollama.
 
-    Raises ValueError where that is not what is wrong.
+    Raises ValueError for what is no JSON at all, in words better than the decoder's.
     """
-    text = json.dumps(json.loads(body), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(json.loads(body), ensure_ascii=False)
     return _HALF_PAIR.sub("\ufffd", text).encode()
 
 

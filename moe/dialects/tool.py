@@ -58,7 +58,7 @@ def name_results(messages: list[Message]) -> tuple[Message, ...]:
     """Gives each tool result the name of the call it answers, where the client sent only the call's id."""
     if not any(message.role == "tool" for message in messages):
         return tuple(messages)
-    calls = {p.id: p.name for message in messages for p in message.parts if isinstance(p, ToolCall)}
+    calls = {p.id: p.name for message in messages for p in message.parts if isinstance(p, ToolCall) and p.id}
     return tuple(_name_result(message, calls) if message.role == "tool" else message for message in messages)
 
 

@@ -20,6 +20,9 @@ WORDS_KEPT = 8_192
 INFLECTED = 0.9
 MISSPELT = 0.6
 PHRASE_BONUS = 0.5
+# A word out of a phrase: two of them pass the usual threshold of 0.2, one does not.
+HINT = 0.2
+HINT_CHARS = 5
 # What stands against the keywords found: the weight of "no expert fits".
 DOUBT = 1.0
 
@@ -78,6 +81,7 @@ class KeywordIndex:
         for spelling, keyword in spellings.items():
             self._add(split_words(spelling), _phrase(keyword, owners[keyword]))
         vocabulary = {word for spelling in spellings for word in split_words(spelling)}
+        self._hints = _find_hints(keywords)
         self._exact: dict[str, Readings] = {word: ((word, 1.0),) for word in vocabulary}
         self._long: dict[str, list[str]] = {}
         for word in sorted(vocabulary):
@@ -88,35 +92,46 @@ class KeywordIndex:
     def rate(self, text: str) -> tuple[list[float], int]:
         """Each expert's share of what the keywords in `text` say, and the place of the best, -1 for none.
 
-        Distinct keywords count once each, a phrase more than a word; a keyword of several experts is shared out.
-        An expert's share is its weight over the weight of all, doubt included, so one keyword alone gives 0.5.
-        Equal shares go to the longer keyword.
+        Distinct keywords count once each, a phrase more than a word; a keyword of several experts is shared out;
+        a word out of one expert's phrases is a hint. An expert's share is its weight over the weight of all, doubt
+        included, so one keyword alone gives 0.5. Equal shares go to the longer keyword.
         """
+        found, rest = self._scan(self._read_all(text))
         shares = [0.0] * self._experts
         longest = [0] * self._experts
-        for phrase, exactness in self.find(text).items():
+        for phrase, exactness in found.items():
             for owner in phrase.owners:
                 shares[owner] += phrase.weight * exactness
                 longest[owner] = max(longest[owner], len(phrase.words))
+        for word in rest:
+            if word in self._hints:
+                shares[self._hints[word]] += HINT
         total = sum(shares)
         if not total:
             return shares, -1
         best = max(range(self._experts), key=lambda i: (shares[i], longest[i]))
         return [share / (total + DOUBT) for share in shares], best
 
-    def find(self, text: str) -> dict[Phrase, float]:
-        """The keywords in `text`, each with how exactly it stands there; a longer one hides those inside it."""
-        words = self._read_all(text)
+    def find(self, text: str) -> dict[str, float]:
+        """The keywords in `text`, folded, each with how exactly it stands there."""
+        found, _ = self._scan(self._read_all(text))
+        return {phrase.words: exactness for phrase, exactness in found.items()}
+
+    def _scan(self, words: Sequence[Readings]) -> tuple[dict[Phrase, float], set[str]]:
+        """The keywords found, a longer one hiding those inside it, and the known words outside them."""
         found: dict[Phrase, float] = {}
+        rest: set[str] = set()
         free = 0
         for start, readings in enumerate(words):
             if not readings or start < free:
                 continue
             match = self._match(words, start)
-            if match is not None:
+            if match is None:
+                rest.add(readings[0][0])
+            else:
                 found[match.phrase] = max(match.exactness, found.get(match.phrase, 0.0))
                 free = start + match.length
-        return found
+        return found, rest
 
     def _add(self, words: Sequence[str], phrase: Phrase) -> None:
         node = self._root
@@ -187,6 +202,15 @@ def _phrase(keyword: str, owners: Sequence[int]) -> Phrase:
     unspaced = sum(1 for word in words if _ONE_UNSPACED.match(word))
     length = min(max(1.0, len(words) - unspaced / 2), 4.0)
     return Phrase(keyword, tuple(owners), (1 + PHRASE_BONUS * (length - 1)) / len(owners))
+
+
+def _find_hints(keywords: Sequence[Iterable[str]]) -> dict[str, int]:
+    """The longer words that only one expert's phrases have, each with that expert."""
+    owners: dict[str, set[int]] = {}
+    for expert, own in enumerate(keywords):
+        for word in {word for keyword in own for word in split_words(fold(keyword))}:
+            owners.setdefault(word, set()).add(expert)
+    return {word: min(own) for word, own in owners.items() if len(own) == 1 and len(word) >= HINT_CHARS}
 
 
 def _spell(keyword: str) -> Iterator[str]:

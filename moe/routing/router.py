@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from ..config.schema import Config
 from ..core import ChatRequest, Decision, Expert
 from ..embed import Embedder
+from .meaning import Meaning
 from .names import Models, Names
 from .stages import ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
-from .vectors import embed_experts
 
 NO_ENCODER = "no encoder: experts are chosen by their keywords; ./setup.sh makes one"
 
@@ -67,9 +67,9 @@ def _reading_stages(experts: Sequence[Expert], config: Config, embedder: Embedde
     """The stages that read the prompt, in their order."""
     stages: list[Stage] = []
     if embedder is not None:
-        vectors = embed_experts(experts, embedder, cache_folder)
-        stages.append(EmbeddingStage(experts, vectors, embedder, config.router))
-        stages.append(ContextStage(experts, vectors, embedder, config.router))
+        meaning = Meaning(experts, embedder, cache_folder, config.router)
+        stages.append(EmbeddingStage(experts, meaning, config.router))
+        stages.append(ContextStage(experts, meaning, config.router))
     if classifier is not None:
         stages.append(classifier)
     if config.router.keyword_fallback or embedder is None:

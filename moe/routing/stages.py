@@ -8,10 +8,9 @@ from itertools import islice
 from ..config.schema import RouterConfig
 from ..core import ChatRequest, Decision, Expert
 from ..core import Stage as StageName
-from ..embed import Embedder
 from .keywords import KeywordIndex
+from .meaning import Meaning
 from .names import Models, decide_raw
-from .scoring import SIGNALS, ExpertVectors, measure_signals, score, softmax
 from .text import clean, find_question, is_chore, join_newest
 
 
@@ -65,56 +64,60 @@ class VisionStage:
 
 
 class EmbeddingStage:
-    """The four-signal score of the last user message; passes when its softmax reaches the threshold."""
+    """The four-signal score of the last user message; passes when its softmax reaches the threshold.
+
+    In a conversation a message that says nothing by itself passes nothing, however sure its score looks.
+    """
 
     name: StageName = "embedding"
 
-    def __init__(self, experts: Sequence[Expert], vectors: ExpertVectors, embedder: Embedder,
-                 config: RouterConfig) -> None:
+    def __init__(self, experts: Sequence[Expert], meaning: Meaning, config: RouterConfig) -> None:
         self._experts = experts
-        self._vectors = vectors
-        self._embedder = embedder
+        self._meaning = meaning
         self._config = config
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
-        text = self._read(trace)
+        text = self._choose_text(trace)
         if not text:
             return None
-        query = self._embedder.embed([text], kind="query")[0]
-        signals = measure_signals(query, self._vectors)
-        scores = score(signals, self._config.scoring_weights)
-        shares = softmax(scores, self._config.softmax_temperature)
-        columns = zip(self._experts, scores.tolist(), shares.tolist(), signals.tolist(), strict=True)
-        for expert, total, share, row in columns:
-            trace.scores[expert.label] = {"score": total, "probability": share, **dict(zip(SIGNALS, row, strict=True))}
-        best = int(shares.argmax())
-        confidence = float(shares[best])
+        reading = self._meaning.read(text)
+        for place, expert in enumerate(self._experts):
+            trace.scores[expert.label] = reading.tell(place)
+        best = int(reading.shares.argmax())
+        confidence = float(reading.shares[best])
         trace.best = max(trace.best, confidence)
-        if confidence < self._config.confidence_threshold:
+        if confidence < self._config.confidence_threshold or self._is_vague(text, trace):
             return None
         return Decision(expert=self._experts[best], stage=self.name, confidence=confidence)
 
-    def _read(self, trace: Trace) -> str:
+    def _choose_text(self, trace: Trace) -> str:
         return clean(trace.texts[-1]) if trace.texts else ""
+
+    def _is_vague(self, text: str, trace: Trace) -> bool:
+        return len(trace.texts) > 1 and self._meaning.is_follow_up(text)
 
 
 class ContextStage(EmbeddingStage):
-    """The same on the last few user messages joined, for a follow-up that says little by itself."""
+    """The same on the last few user messages joined, without those that say nothing by themselves."""
 
     name: StageName = "context"
 
-    def _read(self, trace: Trace) -> str:
+    def _choose_text(self, trace: Trace) -> str:
         if len(trace.texts) < 2:
             return ""
-        return join_newest([clean(text) for text in trace.texts], max_chars=self._config.context_max_chars)
+        told = [text for text in map(clean, trace.texts) if not self._meaning.is_follow_up(text)]
+        return join_newest(told, max_chars=self._config.context_max_chars)
+
+    def _is_vague(self, text: str, trace: Trace) -> bool:
+        return False
 
 
 class KeywordStage:
     """Keywords in the last user message, else in the last few joined; has a threshold of its own."""
 
     def __init__(self, experts: Sequence[Expert], config: RouterConfig) -> None:
-        self._experts = experts
-        self._index = KeywordIndex([expert.keywords for expert in experts])
+        self._experts = sorted(experts, key=lambda expert: expert.label)  # a perfect tie is not for the file to settle
+        self._index = KeywordIndex([expert.keywords for expert in self._experts])
         self._threshold = config.keyword_threshold
         self._max_chars = config.context_max_chars
 

@@ -21,15 +21,14 @@ KEPT_ROWS = 20_000
 log = logging.getLogger(__name__)
 
 
-def embed_experts(experts: Sequence[Expert], embedder: Embedder, folder: Path) -> ExpertVectors:
-    """Vectors of each expert's keywords and description; `folder` holds those made before.
+def embed_experts(experts: Sequence[Expert], cache: VectorCache) -> ExpertVectors:
+    """Vectors of each expert's keywords and description.
 
     An expert without keywords is known by its description, one without a description by its label.
     """
     descriptions = [expert.description.strip() or expert.label for expert in experts]
     keywords = [_keywords(expert) or [text] for expert, text in zip(experts, descriptions, strict=True)]
-    texts = [*descriptions, *(text for own in keywords for text in own)]
-    rows = VectorCache(folder, embedder).rows(texts)
+    rows = cache.rows([*descriptions, *(text for own in keywords for text in own)])
     ends = np.cumsum([len(descriptions), *map(len, keywords)])
     return stack_experts([rows[a:b] for a, b in zip(ends, ends[1:], strict=False)], rows[:ends[0]])
 

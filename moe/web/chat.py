@@ -90,10 +90,7 @@ class _Reply:
         try:
             self._await_start(self._began + int(COMMIT_AFTER_S * 1e9) if streams else None)
             if streams:
-                return Response(
-                    self._stream(), content_type=self._dialect.stream_type, headers=self._headers(),
-                    direct_passthrough=True,
-                )
+                return Response(self._stream(), content_type=self._dialect.stream_type, headers=self._headers())
             body = self._whole()
         except BaseException:
             self._close()

@@ -29,7 +29,10 @@ ENDPOINTS: dict[str, Dialect] = {
     "ollama_generate": ollama.Endpoint(parse_generate, ollama.GENERATE_SHAPE, tick),
 }
 SCRIPTS: dict[str, tuple[tuple[Chunk, ...], Done]] = {
-    "text": ((Heartbeat(), Started(expert="math", model="phi4"), Text("Es ist "), Text("4 \u2028🙂\n")), Done(usage=USAGE)),
+    "text": (
+        (Heartbeat(), Started(expert="math", model="phi4"), Text("Es ist "), Text("4 \u2028🙂\n")),
+        Done(usage=USAGE),
+    ),
     "thinking": ((Thinking("2+2…"), Thinking("is 4"), Text("4")), Done(finish="length", usage=USAGE)),
     "tool_calls": (
         (Text("I look."), ToolCall("call_1", "weather", '{"city":"Rom"}'), ToolCall("", "now", "not json")),

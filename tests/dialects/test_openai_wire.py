@@ -1,0 +1,134 @@
+"""OpenAI requests, field by field."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from moe.core import Image, Text, ToolCall
+from moe.dialects.openai import CHAT
+from moe.errors import BadRequest
+
+HI = [{"role": "user", "content": "hi"}]
+
+
+def parse(**fields: Any) -> Any:
+    return CHAT.parse(json.dumps({"messages": HI, **fields}).encode())
+
+
+def refusal(**fields: Any) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        parse(**fields)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": 5}, "model"),
+        ({"stream": "false"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [None]}, "messages[0]"),
+        ({"messages": [{"content": "hi"}]}, "messages[0]"),
+        ({"messages": [{"role": "narrator", "content": "hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": {}}]}, "messages[0].content"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "tool", "content": None}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": ["hi"]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": None}]}]}, "messages[0].content[0].text"),
+        ({"messages": [{"role": "user", "content": [{"type": "refusal"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content[0].type"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"temperature": "1"}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"presence_penalty": 2.5}, "presence_penalty"),
+        ({"frequency_penalty": -2.5}, "frequency_penalty"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 2**63}, "max_tokens"),
+        ({"max_completion_tokens": -1}, "max_completion_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"seed": 1.5}, "seed"),
+        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"stop": [""]}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"stop": [5]}, "stop[0]"),
+        ({"tools": {}}, "tools"),
+        ({"tools": [{}]}, "tools[0].function"),
+        ({"tool_choice": "sometimes"}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+        ({"tool_choice": {"type": "function", "function": {}}}, "tool_choice.function.name"),
+        ({"response_format": {"type": "yaml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
+        ({"response_format": "json"}, "response_format"),
+        ({"reasoning_effort": "extreme"}, "reasoning_effort"),
+        ({"reasoning": {"effort": 5}}, "reasoning.effort"),
+        ({"logprobs": True}, "logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logit_bias": {"50256": -100}}, "logit_bias"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"audio": {"voice": "x"}}, "audio"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], param: str) -> None:
+    error = refusal(**fields)
+    assert error.param == param
+    assert param.rpartition(".")[2] in error.message
+
+
+@pytest.mark.parametrize("messages", [None, []])
+def test_no_messages_is_told_as_openai_does(messages: Any) -> None:
+    assert refusal(messages=messages).message == "[] is too short - 'messages'"
+
+
+def test_the_newer_token_limit_wins() -> None:
+    assert parse(max_tokens=5).sampling.max_tokens == 5
+    assert parse(max_tokens=5, max_completion_tokens=7).sampling.max_tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("effort", "think"),
+    [("none", False), ("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "high")],
+)
+def test_effort_becomes_thinking(effort: str, think: bool | str) -> None:
+    assert parse(reasoning_effort=effort).think == think
+    assert parse(reasoning={"effort": effort}).think == think
+
+
+def test_an_empty_schema_is_still_a_schema() -> None:
+    assert parse(response_format={"type": "json_schema", "json_schema": {"name": "any", "schema": {}}}).format == {}
+    assert parse(response_format={"type": "text"}).format is None
+
+
+def test_broken_arguments_of_an_earlier_call_are_kept() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
+    request = parse(messages=[*HI, {"role": "assistant", "tool_calls": [call]}])
+    assert request.messages[1].parts == (ToolCall("c", "f", '{"a": '),)
+
+
+def test_an_earlier_refusal_stays_in_the_conversation() -> None:
+    request = parse(messages=[*HI, {"role": "assistant", "content": None, "refusal": "I must not."}, *HI])
+    assert request.messages[1].parts == (Text("I must not."),)
+
+
+def test_a_tool_may_answer_with_an_image() -> None:
+    content = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": "data:image/png;base64,iVBORw=="}]
+    result, image = parse(messages=[{"role": "tool", "tool_call_id": "c", "content": content}]).messages[0].parts
+    assert (result.call_id, result.content) == ("c", "see")
+    assert image == Image("iVBORw==")
+
+
+def test_text_comes_in_whole() -> None:
+    text = "NUL \x00, line \u2028 end, pair \U0001f600, mark \ufeff, end"
+    for ascii_only in (True, False):
+        body = json.dumps({"messages": [{"role": "user", "content": text}]}, ensure_ascii=ascii_only).encode()
+        assert CHAT.parse(body).user_texts == (text,)
