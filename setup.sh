@@ -204,7 +204,7 @@ install_set() {
     esac
 }
 
-check_base() { venv/bin/python -c 'import flask, msgspec, numpy, onnxruntime, rapidfuzz, requests, tokenizers, waitress'; }
+check_base() { venv/bin/python -c 'import flask, httptools, msgspec, numpy, onnxruntime, rapidfuzz, requests, tokenizers, waitress'; }
 
 install_sets() {
     for name in $sets; do

@@ -21,6 +21,7 @@ from .core import Expert
 from .embed import Embedder, load_embedder
 from .errors import ConfigError, NotReady, Unreachable
 from .metrics import Statistics
+from .net import OLLAMA_PORT
 from .pipeline.breaker import Breaker
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
@@ -30,7 +31,6 @@ from .routing.router import Router, build_router
 
 log = logging.getLogger("moe.build")
 
-OLLAMA_PORT = 11434
 REFRESHERS = 4
 Address = tuple[str, int]
 
@@ -123,35 +123,19 @@ def default_ollama(config: Config, settings: Settings, *, own: Address | None) -
     """
     named = settings.ollama_url or config.expert_runner.ollama_url
     if named:
-        url = spell_url(named)
+        url = net.spell_url(named)
         problem = net.check_url(url) or ("is this server itself" if is_self(url, own) else "")
         if problem:
             raise ConfigError((f"ollama_url {url}: {problem}",))
         return url
     if settings.ollama_host:
-        url = spell_url(settings.ollama_host)
+        url = net.spell_url(settings.ollama_host)
         if not net.check_url(url) and not is_self(url, own):
             return url
         log.warning("OLLAMA_HOST is this server itself or not a usable address; using 127.0.0.1:%d", OLLAMA_PORT)
     if settings.in_container and not _accepts("127.0.0.1") and _accepts("host.docker.internal"):
         return f"http://host.docker.internal:{OLLAMA_PORT}"
     return f"http://127.0.0.1:{OLLAMA_PORT}"
-
-
-def spell_url(named: str) -> str:
-    """An Ollama address in any form OLLAMA_HOST takes (host, :port, host:port, URL) as a URL."""
-    text = named.strip().strip("\"'").rstrip("/")
-    scheme, separator, rest = text.rpartition("://")
-    if not separator:
-        scheme, rest = "http", text
-    host, path_separator, path = rest.partition("/")
-    name, _, port = host.rpartition(":") if host.count(":") == 1 or "]:" in host else (host, "", "")
-    if name in ("", "0.0.0.0", "[::]", "::"):  # noqa: S104 - a wildcard is no address to connect to
-        name = "127.0.0.1"
-    if ":" in name and not name.startswith("["):
-        name = f"[{name}]"
-    default_port = str(OLLAMA_PORT) if not separator else {"http": "80", "https": "443"}.get(scheme, "")
-    return f"{scheme}://{name}:{port or default_port}{path_separator}{path}"
 
 
 def is_self(url: str, own: Address | None) -> bool:

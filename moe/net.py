@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from .errors import Unreachable
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+OLLAMA_PORT = 11434
 
 # Cloud metadata services that do not live on link-local addresses: Alibaba, Azure's wire server, Oracle, AWS on IPv6.
 _METADATA_ADDRESSES = frozenset(
@@ -128,6 +129,22 @@ def connect(host: str, port: int, *, timeout_s: float) -> socket.socket:
             failure = error
             sock.close()
     raise Unreachable(f"{host}:{port} does not accept connections: {failure}") from failure
+
+
+def spell_url(named: str) -> str:
+    """An Ollama address in any form OLLAMA_HOST takes (host, :port, host:port, URL) as a URL."""
+    text = named.strip().strip("\"'").rstrip("/")
+    scheme, separator, rest = text.rpartition("://")
+    if not separator:
+        scheme, rest = "http", text
+    host, path_separator, path = rest.partition("/")
+    name, _, port = host.rpartition(":") if host.count(":") == 1 or "]:" in host else (host, "", "")
+    if name in ("", "0.0.0.0", "[::]", "::"):  # noqa: S104 - a wildcard is no address to connect to
+        name = "127.0.0.1"
+    if ":" in name and not name.startswith("["):
+        name = f"[{name}]"
+    default_port = str(OLLAMA_PORT) if not separator else {"http": "80", "https": "443"}.get(scheme, "")
+    return f"{scheme}://{name}:{port or default_port}{path_separator}{path}"
 
 
 def split_base(url: str) -> SplitResult:

@@ -1,7 +1,10 @@
 """config/*.json -> one typed, validated Config; the only room that reads the environment."""
 
-from .load import read_config, schema
+from .load import read_config, read_server, schema
 from .schema import Config, RouterConfig, RunnerConfig, ServerConfig
 from .settings import Settings, secret
 
-__all__ = ["Config", "RouterConfig", "RunnerConfig", "ServerConfig", "Settings", "read_config", "schema", "secret"]
+__all__ = [
+    "Config", "RouterConfig", "RunnerConfig", "ServerConfig", "Settings", "read_config", "read_server", "schema",
+    "secret",
+]

@@ -1,17 +1,20 @@
-"""What the experts must obey together: labels, the fallback, upstream addresses, confined paths."""
+"""What the values must obey together: labels, the fallback, upstream addresses, networks."""
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from ..core import Expert
-from ..net import check_url
+from ..net import check_url, spell_url
 from .places import Path as JsonPath
-from .schema import ExpertsFile
+from .schema import ConfigFile
 
 FEW_KEYWORDS = 15
-_FORBIDDEN = re.compile(r"[/\\\x00-\x1f\x7f]|\.\.")
+_FORBIDDEN = re.compile(r"[/\\]|\.\.|:latest\s*$", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset({"lemoe", "moe", "auto"})
 
@@ -21,59 +24,106 @@ class Report(Protocol):
     def warn(self, path: JsonPath, text: str) -> None: ...
 
 
-def check_experts(file: ExpertsFile, report: Report) -> None:
-    """Notes every broken rule on `report`."""
-    experts = file.experts
-    if not any(expert.is_fallback for expert in experts):
+def check_settings(settings: ConfigFile, report: Report) -> None:
+    """Notes on `report` what is wrong in config.json beyond its types."""
+    networks = (("server", "trusted_proxies", settings.server.trusted_proxies),
+                ("rate_limit", "exempt", settings.rate_limit.exempt))
+    for section, key, texts in networks:
+        for index, text in enumerate(texts):
+            if not _is_network(text):
+                report.fault((section, key, index), f"{json.dumps(text)} is not an address or a network like 10.0.0.0/8")
+    url = settings.expert_runner.ollama_url
+    problem = check_url(spell_url(url)) if url else ""
+    if problem:
+        report.fault(("expert_runner", "ollama_url"), problem)
+    router = settings.router
+    for key, value, meant in (("mode", router.mode, "generic"), ("router_type", router.router_type, "embedding")):
+        if value != meant:
+            report.warn(("router", key), f'"{value}" has no effect yet: the router works as with "{meant}"')
+
+
+def check_experts(experts: Mapping[int, Expert], report: Report, *, is_whole: bool) -> None:
+    """Notes every broken rule on `report`. `experts` by their index in the file.
+
+    Where some could not be read (not `is_whole`), nothing is said of what is missing.
+    """
+    labels = {expert.label for expert in experts.values()}
+    if is_whole and not any(expert.is_fallback for expert in experts.values()):
         report.fault(("experts",), "no expert has id 0: one must be the fallback")
-    if len(experts) > file.max_experts:
-        report.fault(("experts",), f"{len(experts)} experts, more than max_experts ({file.max_experts})")
     _check_names(experts, report)
-    labels = {expert.label for expert in experts}
-    for index, expert in enumerate(experts):
-        _check_one(expert, ("experts", index), report)
-        if expert.fallback and expert.fallback not in labels:
-            report.fault(("experts", index, "fallback"), f'no expert is labelled "{expert.fallback}"')
+    for index, expert in experts.items():
+        path: JsonPath = ("experts", index)
+        _check_one(expert, path, report)
+        _check_type(expert, path, report)
+        _check_addresses(expert, path, report)
+        if is_whole and expert.fallback and expert.fallback not in labels:
+            report.fault((*path, "fallback"), f'no expert is labelled "{expert.fallback}"')
 
 
-def _check_names(experts: tuple[Expert, ...], report: Report) -> None:
+def _check_names(experts: Mapping[int, Expert], report: Report) -> None:
     ids: set[int] = set()
     names: dict[str, str] = {}
-    for index, expert in enumerate(experts):
+    for index, expert in experts.items():
         path: JsonPath = ("experts", index)
         if expert.id in ids:
             report.fault((*path, "id"), f"the id {expert.id} stands twice")
         ids.add(expert.id)
-        for field, name in (("label", expert.label), *(("aliases", alias) for alias in expert.aliases)):
+        for place, name in _names(expert, path):
             folded = name.strip().casefold()
-            if folded in names:
-                report.fault((*path, field), f'"{name}" is already a name of "{names[folded]}"')
+            if not _is_name(name):
+                report.fault(place, f"{json.dumps(name)} must be a visible name without / \\ .. or an ending :latest")
             elif folded in RESERVED:
-                report.fault((*path, field), f'"{name}" is the name of the router itself')
-            names[folded] = expert.label
+                report.fault(place, f'"{name}" is the name of the router itself')
+            elif folded in names:
+                report.fault(place, f'"{name}" is already a name of "{names[folded]}"')
+            names.setdefault(folded, expert.label)
+
+
+def _names(expert: Expert, path: JsonPath) -> Iterator[tuple[JsonPath, str]]:
+    yield (*path, "label"), expert.label
+    for index, alias in enumerate(expert.aliases):
+        yield (*path, "aliases", index), alias
+
+
+def _is_name(name: str) -> bool:
+    """Whether it can stand in a header, a log line and a model list, where `:latest` is implied."""
+    return bool(name.strip()) and name.isprintable() and not _FORBIDDEN.search(name)
 
 
 def _check_one(expert: Expert, path: JsonPath, report: Report) -> None:
-    for field, name in (("label", expert.label), *(("aliases", alias) for alias in expert.aliases)):
-        if not name.strip() or _FORBIDDEN.search(name):
-            report.fault((*path, field), f'"{name}" must be a name without / \\ .. or control characters')
+    if expert.id < 0:
+        report.fault((*path, "id"), "must be 0 (the fallback) or more")
     if expert.is_fallback and expert.keywords:
         report.fault((*path, "keywords"), "the fallback (id 0) must have no keywords")
     if not expert.is_fallback and expert.routable and len(expert.keywords) < FEW_KEYWORDS:
-        report.warn((*path, "keywords"), f'"{expert.label}" has {len(expert.keywords)} keywords; '
-                                         f"{FEW_KEYWORDS} or more route better")
-    if expert.type == "local" and not expert.model_path:
-        report.fault(path, f'"{expert.label}" is local and needs a "model_path"')
-    if expert.type == "api" and not expert.model_name:
-        report.fault(path, f'"{expert.label}" is an api expert and needs a "model_name"')
+        report.warn((*path, "keywords"), f"{len(expert.keywords)} keywords; {FEW_KEYWORDS} or more route better")
     if expert.api_key_env and not _ENV_NAME.fullmatch(expert.api_key_env):
         report.fault((*path, "api_key_env"), "must be the NAME of an environment variable, not a key")
-    _check_addresses(expert, path, report)
+    if expert.first_token_timeout_s is not None and expert.first_token_timeout_s <= 0:
+        report.fault((*path, "first_token_timeout_s"), "must be more than 0 seconds")
+
+
+def _check_type(expert: Expert, path: JsonPath, report: Report) -> None:
+    if expert.type == "local" and not expert.model_path:
+        report.fault(path, 'a local expert needs a "model_path"')
+    if expert.type == "api" and not expert.model_name:
+        report.fault(path, 'an api expert needs a "model_name"')
+    if expert.type == "ollama" and not expert.model_name:
+        report.warn(path, 'no "model_name", so it cannot answer; "auto" chooses one')
 
 
 def _check_addresses(expert: Expert, path: JsonPath, report: Report) -> None:
-    named = [("url", expert.url), ("api_base", expert.api_base), *(("urls", url) for url in expert.urls)]
-    for field, url in named:
-        problem = check_url(url) if url else ""
+    named: list[tuple[JsonPath, str]] = [((*path, "url"), expert.url), ((*path, "api_base"), expert.api_base)]
+    named += [((*path, "urls", index), url) for index, url in enumerate(expert.urls)]
+    for place, url in named:
+        problem = check_url(url) if url or "urls" in place else ""
         if problem:
-            report.fault((*path, field), problem)
+            report.fault(place, problem)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

@@ -79,7 +79,7 @@ class RunnerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ServerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 11435
     threads: Annotated[int, Meta(ge=4, le=2048)] = 128
     max_body_bytes: AtLeastOne = 1024 * 1024

@@ -23,6 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ollama_host: str = ""
     in_container: bool = False
     log_level: str = "INFO"
+    has_colour: bool = True
 
     @classmethod
     def gather(
@@ -30,14 +31,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     ) -> Settings:
         """An argument wins over its environment variable (`MOE_HOST`, `MOE_PORT`, `MOE_CONFIG`, `MOE_DATA`).
 
-        Raises ValueError when MOE_PORT is not a number.
+        Raises ValueError for a port that is none.
         """
         env = os.environ
         named_port = env.get("MOE_PORT", "")
         if port is None and named_port:
-            if not named_port.isdigit() or int(named_port) > 65535:
-                raise ValueError(f"MOE_PORT must be a port number, not {named_port!r}")
+            if not (named_port.isascii() and named_port.isdecimal()):
+                raise ValueError(f"MOE_PORT must be a port number, not {named_port[:20]!r}")
             port = int(named_port)
+        if port is not None and not 0 <= port <= 65535:
+            raise ValueError(f"the port must be from 0 to 65535, not {port}")
         return cls(
             config_folder=Path(config or env.get("MOE_CONFIG") or ROOT / "config").absolute(),
             data_folder=Path(data or env.get("MOE_DATA") or ROOT / "data").absolute(),
@@ -49,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             ollama_host=env.get("OLLAMA_HOST", ""),
             in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
             log_level=env.get("MOE_LOG_LEVEL", "INFO").upper(),
+            has_colour=not env.get("NO_COLOR") and env.get("TERM") != "dumb",
         )
 
 

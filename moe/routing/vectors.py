@@ -56,13 +56,14 @@ class VectorCache:
         if not self._file.exists():
             return {}
         try:
-            with np.load(self._file, allow_pickle=False) as stored:
+            with self._file.open("rb") as file:
+                stored = np.load(file, allow_pickle=False)
                 keys, rows = stored["keys"], stored["rows"]
             if keys.shape != (len(rows), 32) or rows.shape[1:] != (self._embedder.dimension,):
                 raise ValueError(f"shapes {keys.shape} and {rows.shape}")
             if keys.dtype != np.uint8 or rows.dtype != np.float32 or not np.isfinite(rows).all():
                 raise ValueError("not hashes and finite float32 rows")
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, LookupError, EOFError, BadZipFile) as error:
             log.warning("%s is not a cache of vectors (%s); making it anew", self._file, error)
             return {}
         return dict(zip((key.tobytes() for key in keys), rows, strict=True))

@@ -391,8 +391,12 @@ def test_closing_waits_for_a_running_stream_and_not_for_idle_connections(app: Ti
 
 
 def test_closing_wakes_a_server_that_has_nothing_to_do(app: TinyApp) -> None:
-    with serving(app, limits=Limits(sweep_s=10 * GUARD_S)) as server:  # which is how long it would sleep
+    with serving(app, limits=Limits(sweep_s=2 * GUARD_S)) as server:  # which is how long it would sleep
         assert is_healthy(server)
+        closing = threading.Thread(target=server.close)
+        closing.start()
+        closing.join(GUARD_S)
+        assert not closing.is_alive()
 
 
 def test_closing_twice_cuts_what_still_runs(app: TinyApp) -> None:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moe.routing.text import clean, find_question, is_chore, join_newest
+
+RETRIEVAL = ("### Task:\nRespond to the user query using the provided context, incorporating inline citations.\n\n"
+             "### Guidelines:\n- Be brief.\n\n<context>\n<source id=\"1\">soup and fever</source>\n</context>\n\n")
+
+
+@pytest.mark.parametrize(("text", "cleaned"), [
+    ("  a\n\n b\t c ", "a b c"),
+    ("see [the docs](https://x.org/a_b?c=d) and ![a cat](cat.png)", "see the docs and a cat"),
+    ("# Title\n> said **he** `x`", "Title said he x"),
+    ("C# and snake_case stay", "C# and snake_case stay"),
+    ("[not a link] (aside)", "[not a link] (aside)"),
+])
+def test_markup_becomes_plain_words(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+def test_a_question_around_a_long_code_block_survives() -> None:
+    cleaned = clean("Why does this fail?\n```python\n" + "x = 1\n" * 2000 + "```\nIt says NameError.")
+    assert cleaned.startswith("Why does this fail? python x = 1") and cleaned.endswith("It says NameError.")
+    assert len(cleaned) < 400
+
+
+@given(st.text(max_size=300) | st.text("[]()!`#>*_ \n", max_size=300))
+def test_cleaning_takes_any_text_and_never_adds_to_it(text: str) -> None:
+    assert len(clean(text)) <= len(text)
+
+
+@pytest.mark.parametrize("unit", ["[", "[a](", "![](", "`", "```", "_", "# ", "[]" * 9, "\n>"])
+def test_hostile_markup_of_a_megabyte_is_cut_first(unit: str) -> None:
+    assert len(clean(unit * (1_000_000 // len(unit)))) <= 16_001
+
+
+@pytest.mark.parametrize("prompt", [
+    "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.",
+    "\n### Task:\nGenerate a concise title summarizing the chat history.",
+    "### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history",
+    "### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might naturally ask next",
+    "### Task:\nAnalyze the chat history to determine the necessity of generating search queries",
+    "### Task:\nGenerate a detailed prompt for am image generation task based on the given language and context.",
+    "### Task:\nYou are an autocompletion system. Continue the text in `<text>`",
+    "### Task:\nNenne drei Schlagworte.\n<chat_history>\nUSER: hallo\n</chat_history>",
+])
+def test_open_webuis_own_prompts_are_chores(prompt: str) -> None:
+    assert is_chore(prompt)
+
+
+@pytest.mark.parametrize("prompt", [
+    "", "Generate a concise, 3-5 word title for my essay", "### Task:\nWrite a python function that adds",
+    "My homework says:\n### Task:\nGenerate a concise title", RETRIEVAL + "What is a fever?",
+])
+def test_what_a_person_asks_is_no_chore(prompt: str) -> None:
+    assert not is_chore(prompt)
+
+
+@pytest.mark.parametrize("asked", ["What is a fever?", "<user_query>\nWhat is a fever?\n</user_query>"])
+def test_the_question_behind_retrieved_documents_is_found(asked: str) -> None:
+    assert find_question(RETRIEVAL + asked) == "What is a fever?"
+
+
+def test_any_other_text_is_its_own_question() -> None:
+    assert find_question("what is <context> in python? </context>") == "what is <context> in python? </context>"
+    assert find_question("### Task:\nadd 2 and 2") == "### Task:\nadd 2 and 2"
+    assert find_question(RETRIEVAL) == RETRIEVAL
+
+
+def test_joining_keeps_the_newest() -> None:
+    assert join_newest(["oldest", "older", "new"], max_chars=12) == "new\nolder\nol"
