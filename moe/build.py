@@ -9,11 +9,12 @@ from pathlib import Path
 
 from . import net
 from .backends.absent import Absent
-from .backends.api import Api, Engine
+from .backends.api import Api
 from .backends.base import Backend
 from .backends.builtin import Builtin
 from .backends.catalog import Catalog
 from .backends.echo import Echo
+from .backends.engine import Engine
 from .backends.nodes import Conversations, Node
 from .backends.ollama import Ollama
 from .config import Config, Settings
@@ -32,6 +33,7 @@ from .routing.router import Router, build_router
 log = logging.getLogger("moe.build")
 
 REFRESHERS = 4
+EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared only
 Address = tuple[str, int]
 
 
@@ -147,7 +149,9 @@ def is_self(url: str, own: Address | None) -> bool:
     host = parts.hostname or ""
     if port != own[1]:
         return False
-    return host == own[0] or (net.is_loopback(host) and net.is_loopback(own[0]))
+    if own[0] in EVERY_INTERFACE:
+        return net.is_own(host)
+    return host == own[0].casefold() or (net.is_loopback(host) and net.is_loopback(own[0]))
 
 
 def advise(catalog: Catalog) -> str:
@@ -194,7 +198,7 @@ class _ModelOf:
 
 def _check_addresses(config: Config, own: Address | None) -> None:
     """Raises ConfigError for experts that lead back here, or to a host that is not allowed."""
-    allowed = config.expert_runner.ollama_allowed_hosts
+    allowed = {host.casefold() for host in config.expert_runner.ollama_allowed_hosts}
     problems = []
     for expert in config.experts:
         for url in filter(None, (expert.url, *expert.urls, expert.api_base)):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ MAX_TOKENS = 128
 CHARS_PER_TOKEN = 4
 BATCH_ROWS = 16
 PADDED_TOKENS = 8
+RUN_TOKENS = 512
 QUERIES_KEPT = 1024
 
 
@@ -78,7 +79,7 @@ class BatchEncoder:
         self._open = Batch()
 
     def encode_one(self, text: str) -> Rows:
-        """The text's row [d]. A batch that fails is taken apart, so that one text cannot spoil another's."""
+        """The text's row [d]. When a batch fails its leader gets the error and each of the others runs alone."""
         with self._gate:
             if len(self._open.texts) == BATCH_ROWS:
                 self._open = Batch()
@@ -158,10 +159,7 @@ class OnnxEmbedder(CachedEmbedder):
     def _run(self, texts: Sequence[str]) -> Rows:
         tokens = [self._tokenizer.encode(text).ids for text in texts]
         rows = np.empty((len(tokens), self.dimension), dtype=np.float32)
-        # Padding is computed like text: only texts of about one length share a run.
-        for _, alike in groupby(sorted(range(len(tokens)), key=lambda i: len(tokens[i])),
-                                key=lambda i: len(tokens[i]) // PADDED_TOKENS):
-            places = list(alike)
+        for places in _group_alike([len(line) for line in tokens]):
             rows[places] = self._run_alike([tokens[i] for i in places])
         return rows
 
@@ -220,11 +218,22 @@ def _open_onnx(folder: Path, max_tokens: int) -> tuple[Any, Any]:
     return tokenizer, session
 
 
+def _group_alike(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """The places of texts to run together: padding costs as much as text, and memory grows with a run's size."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for _, alike in groupby(order, key=lambda i: lengths[i] // PADDED_TOKENS):
+        places = list(alike)
+        rows = max(1, RUN_TOKENS // lengths[places[-1]])
+        yield from (places[start:start + rows] for start in range(0, len(places), rows))
+
+
 def _tune(options: Any) -> Any:
-    """One thread that sleeps when it waits, and memory handed back after each run."""
+    """One thread that sleeps when it waits.
+
+    The memory arena stays on: without it every caller's thread keeps its own share of what the runs took.
+    """
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

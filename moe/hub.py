@@ -1,4 +1,4 @@
-"""Files of a model hub's repository: resumed where a download was cut, refused where the checksum differs."""
+"""Files of a model hub's repository: a cut download is resumed, a file with another checksum refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HubError(MoeError):
 
 @dataclass(frozen=True)
 class Repository:
-    """One revision of a repository; `folder` keeps what was fetched, whole or in part."""
+    """One revision of a repository; `folder` keeps the files that arrived whole."""
 
     name: str
     revision: str

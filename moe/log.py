@@ -13,7 +13,11 @@ BACKUPS = 3
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 MAX_TEXT = 300
 # Line breaks, terminal escapes, and the Unicode controls that reorder or hide text.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+CONTINUED = "    "
 
 
 def clean(text: object, *, limit: int = MAX_TEXT) -> str:
@@ -24,12 +28,15 @@ def clean(text: object, *, limit: int = MAX_TEXT) -> str:
 
 
 class OneLine(logging.Formatter):
-    """Escapes what would break a line or a terminal, in every record, whoever made it."""
+    """Escapes what would break a line or a terminal, in every record, whoever made it.
+
+    The lines of a traceback are indented, so that none of them can pass for a record of its own.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
         if record.exc_info:
-            return "\n".join(clean(line, limit=2000) for line in text.split("\n"))
+            return f"\n{CONTINUED}".join(clean(line, limit=2000) for line in text.split("\n"))
         return clean(text, limit=4000)
 
 
@@ -40,28 +47,32 @@ class SizedFile(logging.handlers.RotatingFileHandler):
         return int(self.stream is not None and self.stream.tell() >= self.maxBytes)
 
 
-def set_up(folder: Path, *, level: str) -> logging.Logger:
-    """The project's logger, writing to `folder`/moe.log and standard error; a folder that cannot be
-    written leaves only the latter."""
+def set_up(folder: Path, *, level: str, echoes: bool = True) -> logging.Logger:
+    """The project's logger, writing to `folder`/moe.log and, with `echoes`, to standard error; a folder that
+    cannot be written leaves only the latter."""
     logger = logging.getLogger(LOGGER)
     for old in list(logger.handlers):
         logger.removeHandler(old)
         old.close()
     logger.setLevel(level if level in LEVELS else "INFO")
     logger.propagate = False
-    form = OneLine("%(asctime)s %(levelname)s %(name)s %(message)s")
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    failure = ""
+    handlers: list[logging.Handler] = [logging.StreamHandler()] if echoes else []
+    troubles = [] if level in LEVELS else [f"{clean(level)!r} is no log level ({', '.join(LEVELS)}); using INFO"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handlers.append(SizedFile(
-            folder / "moe.log", maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace",
-        ))
+        handlers.append(_open(folder))
     except OSError as error:
-        failure = f"no log file: {error}"
+        troubles.append(f"no log file: {error}")
+    form = OneLine("%(asctime)s %(levelname)s %(name)s %(message)s")
     for handler in handlers:
         handler.setFormatter(form)
         logger.addHandler(handler)
-    if failure:
-        logger.warning(failure)
+    for trouble in troubles:
+        logger.warning("%s", trouble)
     return logger
+
+
+def _open(folder: Path) -> SizedFile:
+    folder.mkdir(parents=True, exist_ok=True)
+    return SizedFile(
+        folder / "moe.log", maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8", errors="backslashreplace",
+    )

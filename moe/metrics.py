@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct, structs
+
+log = logging.getLogger("moe.metrics")
 
 SAVE_EVERY_S = 15.0
 
@@ -26,32 +30,31 @@ class Tally(Struct):
     last_used: float = 0.0
 
 
+class _Saved(Struct):
+    models: dict[str, Tally]
+
+
 class Statistics:
     """Tallies by "expert model". `save` and a background thread write them; `close` ends the thread."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._saving = threading.Lock()
         self._tallies: dict[str, Tally] = {}
         self._is_dirty = False
+        self._has_failed = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def load(self) -> str:
         """Continues an earlier file. Returns what was wrong with it, "" if nothing; it is then set aside."""
         try:
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-            known = set(Tally.__struct_fields__)
-            self._tallies = {
-                str(key): Tally(**{name: value for name, value in row.items() if name in known})
-                for key, row in saved["models"].items()
-            }
+            self._tallies = msgspec.json.decode(self._file.read_bytes(), type=_Saved).models
         except FileNotFoundError:
             return ""
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            aside = self._file.with_suffix(".broken.json")
-            self._file.replace(aside)
-            return f"{self._file} was unreadable ({error}); kept as {aside.name}, counting starts anew"
+        except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
+            return f"{self._file} was unreadable ({error}); {self._set_aside()}, counting starts anew"
         return ""
 
     def start(self) -> None:
@@ -86,18 +89,44 @@ class Statistics:
             return {key: structs.asdict(tally) for key, tally in self._tallies.items()}
 
     def save(self) -> None:
-        """Writes a whole new file and renames it into place: a reader or a crash never sees half of one."""
-        if not self._is_dirty:
-            return
-        self._is_dirty = False
+        """Writes a whole new file and renames it into place: a reader or a crash never sees half of one.
+
+        What cannot be written now is tried again by the next save; the log says so once.
+        """
+        with self._saving:
+            if not self._is_dirty:
+                return
+            self._is_dirty = False
+            try:
+                self._write(json.dumps({"models": self.snapshot()}, indent=1, sort_keys=True))
+            except OSError as error:
+                self._is_dirty = True
+                if not self._has_failed:
+                    log.warning("statistics cannot be kept in %s: %s", self._file, error)
+                self._has_failed = True
+            else:
+                self._has_failed = False
+
+    def _write(self, text: str) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"models": self.snapshot()}, indent=1, sort_keys=True)
         handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=".models-", suffix=".json")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(self._file)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(name).replace(self._file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _set_aside(self) -> str:
+        aside = self._file.with_suffix(".broken.json")
+        try:
+            self._file.replace(aside)
+        except OSError as error:
+            return f"it cannot be set aside ({error})"
+        return f"kept as {aside.name}"
 
     def _save_now_and_then(self) -> None:
         while not self._ended.wait(SAVE_EVERY_S):

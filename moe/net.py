@@ -23,23 +23,26 @@ _METADATA_NAMES = frozenset({
 })
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?|[0-9A-Fa-f:.]+(%[A-Za-z0-9]+)?")
+_PATH = re.compile(r"[!-~]*")
 
 
 def check_url(url: str) -> str:
     """What is wrong with an upstream URL, "" when nothing is; no name is resolved here."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError as error:
         return f"{url!r} is not a URL: {error}"
     if parts.scheme not in ("http", "https"):
         return f"{url!r} must begin with http:// or https://"
-    if not host or not _HOST.fullmatch(host):
+    if not host or not _HOST.fullmatch(host) or port == 0:
         return f"{url!r} names no valid host"
     if parts.username is not None or parts.password is not None:
         return f"the URL for {host} must not carry a user name or password"
     if parts.query or parts.fragment:
         return f"the URL for {host} must not carry a query or fragment"
+    if not _PATH.fullmatch(parts.path):
+        return f"the URL for {host} must have a path of plain ASCII, the rest percent-encoded"
     if is_metadata_name(host):
         return f"{host} is a cloud metadata service"
     address = parse_address(host)
@@ -90,8 +93,25 @@ def is_loopback(host: str) -> bool:
     """Whether `host` is this machine, judged by its spelling."""
     address = parse_address(host)
     if address is None:
-        return host.rstrip(".").casefold() in ("localhost", "ip6-localhost") or host.casefold().endswith(".localhost")
+        name = host.rstrip(".").casefold()
+        return name in ("localhost", "ip6-localhost") or name.endswith(".localhost")
     return any(face.is_loopback or face.is_unspecified for face in _faces(address))
+
+
+def is_own(host: str) -> bool:
+    """Whether `host` is this machine: loopback, its own name, or the address of one of its interfaces."""
+    if is_loopback(host):
+        return True
+    address = parse_address(host)
+    if address is None:
+        return host.rstrip(".").casefold() == socket.gethostname().casefold()
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
 
 
 def check_resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]]:
@@ -119,15 +139,10 @@ def connect(host: str, port: int, *, timeout_s: float) -> socket.socket:
     """
     failure: Exception | None = None
     for family, kind, proto, sockaddr in check_resolved(host, port):
-        sock = socket.socket(family, kind, proto)
         try:
-            sock.settimeout(timeout_s)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect(sockaddr)
-            return sock
+            return _open(socket.socket(family, kind, proto), sockaddr, timeout_s=timeout_s)
         except OSError as error:
             failure = error
-            sock.close()
     raise Unreachable(f"{host}:{port} does not accept connections: {failure}") from failure
 
 
@@ -135,8 +150,7 @@ def spell_url(named: str) -> str:
     """An Ollama address in any form OLLAMA_HOST takes (host, :port, host:port, URL) as a URL."""
     text = named.strip().strip("\"'").rstrip("/")
     scheme, separator, rest = text.rpartition("://")
-    if not separator:
-        scheme, rest = "http", text
+    scheme = scheme.lower() if separator else "http"
     host, path_separator, path = rest.partition("/")
     name, _, port = host.rpartition(":") if host.count(":") == 1 or "]:" in host else (host, "", "")
     if name in ("", "0.0.0.0", "[::]", "::"):  # noqa: S104 - a wildcard is no address to connect to
@@ -153,8 +167,19 @@ def split_base(url: str) -> SplitResult:
     return parts._replace(path=parts.path.rstrip("/"))
 
 
+def _open(sock: socket.socket, sockaddr: tuple[Any, ...], *, timeout_s: float) -> socket.socket:
+    try:
+        sock.settimeout(timeout_s)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(sockaddr)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def _faces(address: Address) -> tuple[Address, ...]:
-    """The address and every IPv4 address hidden in it (mapped, 6to4, NAT64, compatible)."""
+    """The address and every IPv4 address hidden in it (mapped, 6to4, Teredo, NAT64, compatible)."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     hidden: list[Address] = [address]
@@ -162,6 +187,8 @@ def _faces(address: Address) -> tuple[Address, ...]:
         hidden.append(address.ipv4_mapped)
     if address.sixtofour is not None:
         hidden.append(address.sixtofour)
+    if address.teredo is not None:
+        hidden += address.teredo
     low = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     is_nat64 = address in ipaddress.ip_network("64:ff9b::/96")
     if is_nat64 or (int(address) >> 32 == 0 and int(address) > 1):

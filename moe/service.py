@@ -7,7 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from .backends.api import Engine
+from .backends.engine import Engine
 from .build import Address, build_gateway
 from .config import Config, Settings, read_config
 from .config.settings import ROOT
@@ -100,6 +100,8 @@ class Service:
         gateway = build_gateway(
             config, self.settings, engine=self._engine, statistics=self._statistics, own=self._own
         )
+        if self._guard is not None:
+            guard.succeed(self._guard)
         self._guard, self._gateway = guard, gateway
 
     def _warn_of_lasting(self, config: Config) -> None:

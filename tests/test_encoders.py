@@ -175,7 +175,7 @@ def test_weights_with_another_checksum_are_refused(weight_files: dict[str, Path]
 
 @dataclass
 class Hub:
-    """A model hub with a few files; `asked` is (method, file, Range) of every request."""
+    """A model hub with a few files; `cut_at` breaks one answer off, `asked` has (method, file, Range) of each."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     checksums: dict[str, str] = field(default_factory=dict)
@@ -291,6 +291,17 @@ def test_a_cut_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> No
     assert ready in json.loads((tmp_path / "encoder" / MINILM.name / "encoder.json").read_text())["source"]
 
 
+def test_a_second_run_fetches_only_what_the_first_did_not_get(hub: Hub, tmp_path: Path) -> None:
+    ready = encoders.ready_file()
+    tokenizer = hub.files.pop("tokenizer.json")
+    assert make(models=tmp_path, hub=hub.url).returncode == 1
+    hub.files["tokenizer.json"] = tokenizer
+    done = make(models=tmp_path, hub=hub.url)
+    assert done.returncode == 0, done.stdout
+    assert len(hub.ranges(ready)) == 1
+    assert not (tmp_path / "encoder" / ".downloads").exists()
+
+
 def test_a_file_with_another_checksum_than_the_hub_promised_is_refused(hub: Hub, tmp_path: Path) -> None:
     ready = encoders.ready_file()
     hub.checksums[ready] = "0" * 64
@@ -308,9 +319,13 @@ def test_a_tokenizer_that_is_not_the_pinned_one_is_refused_whatever_the_hub_says
     assert "tokenizer.json is refused" in done.stdout
 
 
-def test_a_ready_graph_of_another_shape_is_refused(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["input", "output"])
+def test_a_ready_graph_of_another_shape_is_refused(hub: Hub, tmp_path: Path, part: str) -> None:
     model = onnx.load_from_string(hub.files[encoders.ready_file()])
-    model.graph.input[1].name = "pixel_values"
+    if part == "input":
+        model.graph.input[1].name = "pixel_values"
+    else:
+        del model.graph.output[0].type.tensor_type.shape.dim[1]
     hub.files[encoders.ready_file()] = model.SerializeToString()
     done = make(models=tmp_path, hub=hub.url)
     assert done.returncode == 1

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import structs
+
 from ..core import ChatRequest, Chunk, Done, Finish, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from ..errors import BrokenStream
 
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "max_tokens")
 _FINISH: dict[str, Finish] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
@@ -46,11 +49,6 @@ class ChunkReader:
         self._finish = ""
         self._usage: Usage | None = None
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the upstream accounted for the answer, which only a finished one does."""
-        return self._usage is not None
-
     def read(self, piece: Any) -> Iterator[Chunk]:
         usage = getattr(piece, "usage", None)
         if usage is not None:
@@ -66,12 +64,20 @@ class ChunkReader:
             for part in delta.tool_calls or ():
                 self._gather(part)
 
-    def finish(self) -> Iterator[Chunk]:
-        """The gathered tool calls and the Done."""
+    def finish(self, stream: Any) -> Iterator[Chunk]:
+        """The gathered tool calls and the Done; `stream` is LiteLLM's wrapper, read to its end.
+
+        LiteLLM closes every stream with a finish and a usage of its own; whether the upstream sent one too is
+        known to the wrapper. Raises BrokenStream when the upstream did not say that it had finished.
+        """
+        if not (stream.received_finish_reason or stream.intermittent_finish_reason):
+            raise BrokenStream("the stream ended without its end mark")
         for index, call in sorted(self._calls.items()):
             yield ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"] or "{}")
         finish = "tool_calls" if self._calls else _FINISH.get(self._finish, "stop")
-        yield Done(finish=finish, usage=self._usage)
+        is_counted = any(getattr(piece, "usage", None) is not None for piece in stream.chunks)
+        usage = self._usage if self._usage is None or is_counted else structs.replace(self._usage, estimated=True)
+        yield Done(finish=finish, usage=usage)
 
     def _gather(self, part: Any) -> None:
         call = self._calls.setdefault(part.index or 0, {"id": "", "name": "", "arguments": ""})

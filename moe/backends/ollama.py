@@ -8,7 +8,7 @@ import msgspec
 
 from ..config import RunnerConfig
 from ..core import ChatRequest, Image
-from ..errors import NotReady, Unreachable, UpstreamRefusal
+from ..errors import Unreachable, UpstreamRefusal
 from .base import Chunks
 from .nodes import Conversations, Node, NodeState, UpstreamModel, rank
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
@@ -77,7 +77,7 @@ class Ollama:
         if any(state.is_up and model in state.models for state in states):
             return ""
         if any(state.is_up for state in states):
-            return "the model is not installed"
+            return "the model is not installed" if model else "no fitting model"
         return "unreachable" if all(state.is_known for state in states) else "not asked yet"
 
     def _describe(self, name: str) -> UpstreamModel | None:
@@ -166,7 +166,3 @@ def _conversation(request: ChatRequest) -> int:
     """A key that stays the same from turn to turn: the beginning of the conversation."""
     opening = next((m.text for m in request.messages if m.role == "user"), "")
     return digest(request.model + "\0" + opening)
-
-
-def no_model(label: str) -> NotReady:
-    return NotReady(f"no Ollama model fits the expert {label}: run `ollama pull gemma3:4b`", reason="no model")

@@ -2,9 +2,9 @@
 
 from .load import read_config, read_server, schema
 from .schema import Config, RouterConfig, RunnerConfig, ServerConfig
-from .settings import Settings, secret
+from .settings import Settings, secret, wants_plain_text
 
 __all__ = [
     "Config", "RouterConfig", "RunnerConfig", "ServerConfig", "Settings", "read_config", "read_server", "schema",
-    "secret",
+    "secret", "wants_plain_text",
 ]

@@ -31,7 +31,7 @@ def check_settings(settings: ConfigFile, report: Report) -> None:
     for section, key, texts in networks:
         for index, text in enumerate(texts):
             if not _is_network(text):
-                report.fault((section, key, index), f"{json.dumps(text)} is not an address or a network like 10.0.0.0/8")
+                report.fault((section, key, index), f"{json.dumps(text)} is no address and no network like 10.0.0.0/8")
     url = settings.expert_runner.ollama_url
     problem = check_url(spell_url(url)) if url else ""
     if problem:

@@ -23,7 +23,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     ollama_host: str = ""
     in_container: bool = False
     log_level: str = "INFO"
-    has_colour: bool = True
 
     @classmethod
     def gather(
@@ -52,13 +51,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             ollama_host=env.get("OLLAMA_HOST", ""),
             in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
             log_level=env.get("MOE_LOG_LEVEL", "INFO").upper(),
-            has_colour=not env.get("NO_COLOR") and env.get("TERM") != "dumb",
         )
 
 
 def secret(name: str) -> str:
     """The value of the environment variable `name`, "" when unset; read at each use, never kept."""
     return os.environ.get(name, "")
+
+
+def wants_plain_text() -> bool:
+    """Whether the user wants no colours, or the terminal has none."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def prefer(**variables: str) -> None:

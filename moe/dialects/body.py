@@ -62,7 +62,7 @@ def _mend(body: bytes) -> bytes:
 
     Raises ValueError for what is no JSON at all, in words better than the decoder's.
     """
-    text = json.dumps(json.loads(body), ensure_ascii=False)
+    text = json.dumps(json.loads(body.decode("utf-8-sig")), ensure_ascii=False)
     return _HALF_PAIR.sub("\ufffd", text).encode()
 
 

@@ -110,7 +110,7 @@ class Dispatcher:
     def _attempts(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
         expert, backend, model = run.candidate.expert, run.candidate.backend, run.candidate.model
         if not model:
-            raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason="no fitting model")
+            raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason=backend.trouble(model))
         prepared = prepare(request, expert, model)
         unfit = backend.misfit(prepared)
         if unfit:

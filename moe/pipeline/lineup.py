@@ -71,7 +71,7 @@ class Lineup:
         """{"type", "model", "available", "reason"?}: whether it could answer now, as far as is known."""
         backend = self._backends[expert.label]
         model = self._model_of(expert, fresh=False)
-        reason = "no fitting model" if not model else backend.trouble(model)
+        reason = backend.trouble(model)
         row: dict[str, Any] = {"type": expert.type, "model": model or None, "available": not reason}
         return row | ({"reason": reason} if reason else {})
 

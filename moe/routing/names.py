@@ -51,7 +51,7 @@ class Names:
     def resolve(self, model: str) -> Decision | None:
         """The decision that the name alone settles; None if the router must choose. Raises ModelNotFound."""
         asked = model.strip()
-        name = asked.casefold().removesuffix(":latest")
+        name = _plain(asked)
         expert = self._experts.get(name)
         if expert is not None:
             return Decision(expert=expert, stage="explicit", confidence=1.0)
@@ -73,5 +73,10 @@ def decide_raw(model: str) -> Decision:
 
 def _named(experts: Sequence[Expert]) -> dict[str, Expert]:
     """Labels win over aliases."""
-    named = {alias.strip().casefold(): expert for expert in experts for alias in expert.aliases}
-    return named | {expert.label.strip().casefold(): expert for expert in experts}
+    named = {_plain(alias): expert for expert in experts for alias in expert.aliases}
+    return named | {_plain(expert.label): expert for expert in experts}
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: Ollama's clients add ":latest" to what has no tag."""
+    return name.strip().casefold().removesuffix(":latest")

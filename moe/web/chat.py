@@ -47,7 +47,7 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
     def answer() -> Response:
         guard = edge.guard()
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
-        body = edge.read_body()
+        body = edge.read_body(may_carry_media=True)
         asked = dialect.parse(body)
         guard.check_text(body, asked)
         slot = guard.take_slot()
@@ -61,6 +61,7 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
         except BaseException:
             slot.release()
             raise
+        response.call_on_close(run.close)
         response.call_on_close(slot.release)
         return response
 
@@ -93,7 +94,7 @@ class _Reply:
                 return Response(self._stream(), content_type=self._dialect.stream_type, headers=self._headers())
             body = self._whole()
         except BaseException:
-            self._close()
+            self.close()
             raise
         return Response(body, content_type="application/json; charset=utf-8", headers=self._headers())
 
@@ -137,7 +138,7 @@ class _Reply:
             log.exception("request=%s failed in mid-stream", self._id)
             yield self._last_word(writer, MoeError())
         finally:
-            self._close()
+            self.close()
 
     def _keep_alive_until_started(self) -> Iterator[bytes]:
         written = time.monotonic()
@@ -178,7 +179,7 @@ class _Reply:
         if self._has_left():
             raise ClientLeft
 
-    def _close(self) -> None:
+    def close(self) -> None:
         close: Any = getattr(self._chunks, "close", None)
         if close is not None:
             close()

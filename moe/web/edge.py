@@ -29,11 +29,11 @@ class Edge:
     def config(self) -> Config:
         return self.gateway().config
 
-    def read_body(self) -> bytes:
+    def read_body(self, *, may_carry_media: bool = False) -> bytes:
         """The request's body. Raises TooLarge, and BadRequest when it is compressed."""
         check_encoding(request.headers.get("Content-Encoding", ""))
         body: bytes = request.get_data(cache=False)
-        self.guard().check_size(body)
+        self.guard().check_size(body, may_carry_media=may_carry_media)
         return body
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import threading
 import time
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 from .. import net
 from ..config.schema import RateLimitConfig, ServerConfig
@@ -17,6 +17,8 @@ from .limiter import Limiter
 
 RESERVED_THREADS = 8
 REMEMBERED = 1024
+LONGEST_HOST = 261  # a name of 255 characters and a port
+MOST_HOPS = 32
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, X-Request-Id, OpenAI-Beta, "
     "X-Stainless-Arch, X-Stainless-Async, X-Stainless-Custom-Poll-Interval, X-Stainless-Helper-Method, "
@@ -26,11 +28,13 @@ ALLOWED_HEADERS = (
 EXPOSED_HEADERS = (
     "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Confidence, X-MoE-Fallback, X-Request-Id, Retry-After"
 )
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::\d{0,5})?")
 
 
 class Guard:
-    """The rules of one server; replaced on reload except for its counters' clients."""
+    """The rules of one server; a reload makes a new one, which succeeds the former."""
 
     def __init__(self, server: ServerConfig, rate: RateLimitConfig, *, host: str) -> None:
         self._server = server
@@ -40,53 +44,60 @@ class Guard:
         self._exempt = _networks(rate.exempt)
         # The same few hosts and clients come again and again; judging them anew would cost a tenth of a request.
         self._is_ours = lru_cache(REMEMBERED)(self._judge_host)
-        self.client_of = lru_cache(REMEMBERED)(self._judge_client)
+        self._judge_known_peer = lru_cache(REMEMBERED)(self._judge_peer)
         self._limiter = Limiter(rate.requests_per_minute, clock=time.monotonic)
         self._slots = threading.BoundedSemaphore(max(1, server.threads - min(RESERVED_THREADS, server.threads // 2)))
 
+    def succeed(self, former: Guard) -> None:
+        """Takes over who has asked how often, and the threads that are taken: a reload gives nobody more of either."""
+        limit = self._limiter.limit
+        self._limiter, self._slots = former._limiter, former._slots
+        self._limiter.limit = limit
+
     def check_host(self, host: str) -> None:
         """Raises Forbidden for a foreign Host on a loopback bind: a web page whose name was rebound to us."""
-        if self._must_be_local and host and not self._is_ours(host):
+        if self._must_be_local and host and not (len(host) <= LONGEST_HOST and self._is_ours(host)):
             raise Forbidden("this Host is not served here")
 
     def _judge_host(self, host: str) -> bool:
-        name = (urlsplit(f"//{host}").hostname or "") if host.count(":") < 2 or host.startswith("[") else host
-        address = net.parse_address(name)
-        if address is not None:
+        found = _HOST.fullmatch(host)
+        name = found[1] if found else host  # an IPv6 address without its brackets is harmless
+        if net.parse_address(name) is not None:
             return net.is_private(name)
         folded = name.rstrip(".").casefold()
-        return folded in ("localhost", self._own_name) or folded.endswith((".localhost", ".local", ".internal"))
+        is_local = folded in ("localhost", self._own_name) or folded.endswith((".localhost", ".local", ".internal"))
+        return found is not None and is_local
 
-    def check_origin(self, origin: str, host: str) -> bool:
-        """Whether CORS headers are due. Raises Forbidden for a page of an origin that is not allowed."""
-        if not origin or urlsplit(origin).netloc == host:
-            return False
-        for allowed in self._server.cors_origins:
-            if allowed == "*" or origin == allowed or (allowed.endswith("://") and origin.startswith(allowed)):
-                return True
-            wanted, given = urlsplit(allowed), urlsplit(origin)
-            is_same_host = (wanted.scheme, wanted.hostname) == (given.scheme, given.hostname)
-            if is_same_host and wanted.hostname and wanted.port is None:
-                return True
-        raise Forbidden("this Origin is not allowed")
+    def check_origin(self, origin: str, host: str) -> None:
+        """Raises Forbidden for a page of an origin that is neither this server's own nor allowed."""
+        if not origin or (host and origin in (f"http://{host}", f"https://{host}")):
+            return
+        if not any(_is_covered(origin, allowed) for allowed in self._server.cors_origins):
+            raise Forbidden("this Origin is not allowed")
 
-    def _judge_client(self, peer: str, forwarded: str) -> tuple[str, bool]:
-        """The client's address, and whether it is exempt from the rate limit.
+    def client_of(self, peer: str, forwarded: str) -> tuple[str, bool]:
+        """The client as the limiter counts it, and whether it is exempt from the limit.
 
         X-Forwarded-For counts only from a trusted proxy; one from anybody else shows that there is a proxy
-        nobody vouches for, so the peer loses its exemption.
+        nobody vouches for, so the peer loses its exemption. So does whoever is named by something unreadable.
         """
-        address = peer
-        if forwarded and _within(peer, self._proxies):
-            for hop in reversed([hop.strip() for hop in forwarded.split(",")]):
-                if net.parse_address(hop) is None:
-                    break
-                address = hop
-                if not _within(hop, self._proxies):
-                    break
-        elif forwarded:
-            return peer, False
-        return address, _within(address, self._exempt)
+        if not forwarded:
+            return self._judge_known_peer(peer)
+        client = _parse(peer)
+        if client is None or not _is_within(client, self._proxies):
+            return _block(client, peer), False
+        for hop in reversed(forwarded.rsplit(",", MOST_HOPS)):
+            named = _parse_hop(hop)
+            if named is None:
+                return _block(client, peer), False
+            client = named
+            if not _is_within(client, self._proxies):
+                break
+        return _block(client, peer), _is_within(client, self._exempt)
+
+    def _judge_peer(self, peer: str) -> tuple[str, bool]:
+        address = _parse(peer)
+        return _block(address, peer), address is not None and _is_within(address, self._exempt)
 
     def count(self, peer: str, forwarded: str) -> None:
         """One inference request. Raises TooManyRequests."""
@@ -94,14 +105,14 @@ class Guard:
         if not is_exempt:
             self._limiter.count(client)
 
-    def check_size(self, body: bytes) -> None:
+    def check_size(self, body: bytes, *, may_carry_media: bool) -> None:
         """Raises TooLarge before the body is parsed: over the media limit, or large without any media."""
         size = len(body)
         if size <= self._server.max_body_bytes:
             return
         if size > self._server.max_body_bytes_media:
             raise TooLarge(f"the body is larger than {self._server.max_body_bytes_media} bytes")
-        if b"base64," not in body and b'"images"' not in body:
+        if not may_carry_media or (b"base64," not in body and b'"images"' not in body):
             raise TooLarge(f"the body is larger than {self._server.max_body_bytes} bytes")
 
     def check_text(self, body: bytes, asked: ChatRequest) -> None:
@@ -132,11 +143,39 @@ def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
 
 
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
+def _is_covered(origin: str, allowed: str) -> bool:
+    """Whether `allowed` means `origin`: exactly, on any port where it names none, or by its scheme ("app://")."""
+    if allowed in ("*", origin):
+        return True
+    if allowed.endswith("://"):
+        return origin.startswith(allowed)
+    name, _, port = origin.rpartition(":")
+    return name == allowed and port.isdecimal()
+
+
+def _parse(text: str) -> Address | None:
+    """An address in its usual notation; an IPv4 address in IPv6 clothes is an IPv4 address."""
     try:
-        parsed = ipaddress.ip_address(address.split("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return any(parsed in network for network in networks if network.version == parsed.version)
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _parse_hop(hop: str) -> Address | None:
+    """One entry of X-Forwarded-For; some proxies append a port."""
+    text = hop.strip()
+    if text.startswith("["):
+        return _parse(text[1:].partition("]")[0])
+    return _parse(text.partition(":")[0] if text.count(":") == 1 else text)
+
+
+def _is_within(address: Address, networks: tuple[Network, ...]) -> bool:
+    return any(address in network for network in networks if network.version == address.version)
+
+
+def _block(address: Address | None, peer: str) -> str:
+    """What is counted as one client: an IPv4 address, or the /64 that every IPv6 customer has to itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return peer if address is None else str(address)

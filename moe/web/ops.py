@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from flask import Flask, Response, request
 from markupsafe import escape
@@ -10,6 +12,7 @@ from werkzeug.datastructures import MIMEAccept
 from .. import __version__
 from ..core import ChatRequest, Message, Text
 from ..dialects import openai
+from ..dialects.body import read
 from ..errors import BadRequest
 from .edge import Edge
 from .models import send
@@ -28,8 +31,11 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>moe</titl
 
 class _RouteBody(msgspec.Struct):
     text: str | None = None
-    messages: msgspec.Raw | None = None
+    messages: list[Any] | None = None
     model: str | None = None
+
+
+_route_decoder = msgspec.json.Decoder(_RouteBody)
 
 
 def add_ops(app: Flask, edge: Edge) -> None:
@@ -58,14 +64,14 @@ def add_ops(app: Flask, edge: Edge) -> None:
 
     @app.post("/v1/route")
     def route_body() -> Response:
-        return send(edge.gateway().route(_read_route(edge.read_body())))
+        body = edge.read_body(may_carry_media=True)
+        asked = _read_route(body)
+        edge.guard().check_text(body, asked)
+        return send(edge.gateway().route(asked))
 
 
 def _read_route(body: bytes) -> ChatRequest:
-    try:
-        asked = msgspec.json.decode(body, type=_RouteBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"not a routing request: {error}") from error
+    asked = read(body, _route_decoder)
     if asked.messages is not None:
         return openai.CHAT.parse(body)
     return _ask(asked.text or "", asked.model or "")

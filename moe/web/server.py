@@ -28,7 +28,7 @@ BACKLOG = 1024
 # Connections beyond the limit that are accepted when each one has a request running; then the backlog fills.
 HEADROOM = 64
 # A worker blocks once so much of its answer waits for the client, so this is what a slow reader can cost.
-UNSENT_BYTES = 256 << 10
+UNSENT_BYTES = 128 << 10
 BODY_IN_MEMORY_BYTES = 128 << 10  # a larger body is kept in a temporary file
 GRACE_S = 2.0  # after the last deadline, for the answers' generators to close
 
@@ -108,7 +108,9 @@ class Server:
         ]
 
     def serve(self) -> None:
-        """Blocks until `close()`; the app's threads start here and end here."""
+        """Blocks until `close()`; binds if that was not done. The app's threads start and end here."""
+        if not self._listeners:
+            self.bind()
         self._thread = threading.get_ident()
         self._start_workers()
         try:
@@ -160,7 +162,7 @@ class Server:
             if now >= sweep_at:
                 self._sweep(now)
                 sweep_at = now + self.limits.sweep_s
-            if self._drain_until is not None and self._is_drained(now, self._drain_until):
+            if self._drain_until is not None and self._drain(now, self._drain_until):
                 return
             wait_s = self.limits.sweep_s if self._drain_until is None else 0.05
             # poll rather than select, which cannot take a descriptor above 1023
@@ -179,7 +181,8 @@ class Server:
             held -= channel.unfinished_bytes
             channel.handle_close()
 
-    def _is_drained(self, now: float, deadline: float) -> bool:
+    def _drain(self, now: float, deadline: float) -> bool:
+        """Ends what need not be waited for; true once nothing else runs or the time is up."""
         self._stop_listening()
         for channel in list(self._channels.values()):
             if channel.is_waiting:
@@ -228,7 +231,9 @@ def _adjust(host: str, limits: Limits) -> Any:
         ident="moe",
         server_name=host or "localhost",
         backlog=BACKLOG,
-        channel_request_lookahead=1,  # reads on while a request runs, which is how a client that left is noticed
+        # Reads on while a request runs, which is how a client that left is noticed; one that only
+        # closes its sending side (no HTTP library does) looks the same.
+        channel_request_lookahead=1,
         max_request_header_size=limits.head_bytes,
         inbuf_overflow=BODY_IN_MEMORY_BYTES,
         outbuf_high_watermark=UNSENT_BYTES,

@@ -135,7 +135,7 @@ def count_calls(index: KeywordIndex, text: str) -> int:
     return calls
 
 
-@pytest.mark.parametrize("words", ["lorem python ipsum ", "ruby on ", "ruby on rails ", "a ", "pyton fevr xqz ", "翻", "x"])
+@pytest.mark.parametrize("words", ["lorem python ipsum ", "ruby on ", "ruby on rails ", "a ", "pyton fevr ", "翻", "x"])
 def test_work_grows_no_faster_than_the_text_and_stops_growing_for_huge_ones(words: str) -> None:
     index = KeywordIndex([[*WORDS, "a a a a b", "翻译"]])
     small, fourfold = (count_calls(index, words * (size // len(words))) for size in (8_000, 32_000))

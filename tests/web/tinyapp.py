@@ -9,13 +9,14 @@ import contextlib
 import json
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from moe.web.server import Limits, Server
+from moe.web.server import Server
 
 GUARD_S = 20.0  # far beyond anything that should happen; only there to fail rather than hang
 
@@ -143,9 +144,43 @@ def is_healthy(server: Server) -> bool:
     return parse(reply)[0] == 200
 
 
+class Program:
+    """The tiny app in a process of its own, to be sent signals."""
+
+    def __init__(self, drain_s: float) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.web.tinyapp", str(drain_s)], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.out = self.process.stdout
+        self.port = int(self.out.readline())
+
+    def get(self, path: str) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=GUARD_S)
+        sock.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+        assert sock.recv(1)
+        return sock
+
+    def refuses_connections(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return True
+        return False
+
+    def end(self) -> Any:
+        """What it said last: how many streams of each kind were closed."""
+        try:
+            said, _ = self.process.communicate(timeout=GUARD_S)
+        finally:
+            self.process.kill()
+        assert self.process.returncode == 0
+        return json.loads(said)
+
+
 def main() -> None:
     app = TinyApp()
-    server = Server(app, host="127.0.0.1", port=0, refuse=refuse, threads=8, limits=Limits())
+    server = Server(app, host="127.0.0.1", port=0, refuse=refuse, threads=8)
     drain_s = float(sys.argv[1])
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: server.close(drain_s))

@@ -1,0 +1,116 @@
+"""What may be said on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .. import __version__
+
+EXAMPLES = """\
+examples:
+  python -m moe                               chat (/help there lists its commands)
+  echo "Why is the sky blue?" | python -m moe
+  python -m moe ask "12 * 17?" --model math
+  git diff | python -m moe ask - --system "Review this change."
+  python -m moe route "my head hurts"         who would answer, and why
+  python -m moe route --batch prompts.jsonl labels.jsonl
+  python -m moe experts
+  python -m moe check --config ./config
+  python -m moe serve --port 8080
+
+A running server is used where there is one; else the config is loaded and the work is done here.
+exit codes: 0 done, 1 failed, 2 wrong usage or a refused config, 130 interrupted
+"""
+PLACES = (
+    ("--config", "DIR", "folder of config.json and experts.json (MOE_CONFIG, else config)"),
+    ("--data", "DIR", "folder for what is kept (MOE_DATA, else data)"),
+)
+
+
+class Misuse(Exception):
+    """The command line asks for what makes no sense; the text says what."""
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options of one call; `runs` names the module that runs it. Exits by itself for --help and for nonsense."""
+    defaults: dict[str, Any] = {"config": None, "data": None, "url": None, "local": False, "model": "", "system": ""}
+    parser = argparse.ArgumentParser(
+        prog="python -m moe", description="One private endpoint in front of every model you have.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"moe {__version__}")
+    parser.set_defaults(runs="chat", **defaults)
+    _add_line(parser)
+    _add_speech(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_ask(commands)
+    _add_route(commands)
+    _add_experts(commands)
+    _add_check(commands)
+    _add_serve(commands)
+    _add(commands, "schema", "print the JSON Schema of both config files")
+    return parser.parse_args(arguments)
+
+
+def _add(commands: Any, name: str, told: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=told, description=told[:1].upper() + told[1:] + ".")
+    parser.set_defaults(runs=name)
+    return parser
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    for flag, kind, told in PLACES:
+        parser.add_argument(flag, metavar=kind, default=argparse.SUPPRESS, help=told)
+
+
+def _add_line(parser: argparse.ArgumentParser) -> None:
+    """Options that stand before or after the command; an unsaid one must not undo what was said before it."""
+    _add_places(parser)
+    parser.add_argument("--url", metavar="URL", default=argparse.SUPPRESS,
+                        help="the server to talk to (else MOE_HOST and MOE_PORT, else the config's)")
+    parser.add_argument("--local", action="store_true", default=argparse.SUPPRESS,
+                        help="work in this process even if a server runs")
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME", default=argparse.SUPPRESS,
+                        help="an expert, an alias or a model; unsaid, the router chooses")
+    parser.add_argument("--system", metavar="TEXT", default=argparse.SUPPRESS, help="a system prompt")
+
+
+def _add_ask(commands: Any) -> None:
+    parser = _add(commands, "ask", "answer one prompt")
+    parser.add_argument("prompt", help='the prompt; "-" reads it from standard input')
+    _add_speech(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the text")
+    _add_line(parser)
+
+
+def _add_route(commands: Any) -> None:
+    parser = _add(commands, "route", "show who would answer, and why, calling no model")
+    parser.add_argument("text", nargs="?", help='the prompt; "-" reads it from standard input')
+    parser.add_argument("--model", metavar="NAME", default=argparse.SUPPRESS, help="the model that would be asked for")
+    parser.add_argument("--json", action="store_true", help="print what /v1/route gives")
+    parser.add_argument("--batch", nargs=2, metavar=("IN.jsonl", "OUT.jsonl"),
+                        help='label many: {"id","text"|"messages"} a line becomes {"id","label","confidence","stage"}')
+    parser.add_argument("--experts", metavar="FILE", help="with --batch: the experts, in place of the config's own")
+    _add_line(parser)
+
+
+def _add_experts(commands: Any) -> None:
+    parser = _add(commands, "experts", "list the experts and the models that serve them")
+    parser.add_argument("--json", action="store_true", help="print them as JSON")
+    _add_line(parser)
+
+
+def _add_check(commands: Any) -> None:
+    parser = _add(commands, "check", "check the configuration and what it needs on this machine")
+    _add_places(parser)
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add(commands, "serve", "serve, as ./start.sh does")
+    parser.add_argument("--host", help="address to listen on (MOE_HOST, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (MOE_PORT, else 11435)")
+    _add_places(parser)

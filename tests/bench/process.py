@@ -1,0 +1,111 @@
+"""Processes of our own: started, measured and ended by their ids."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+END_S = 15.0
+PROC = Path("/proc/self/stat").exists()
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Runs `command` from the project's root until the block is left; `log` takes its standard error."""
+    with log.open("w", encoding="utf-8") as errors:
+        process = subprocess.Popen(  # in a session of its own, so that a Ctrl-C reaches only us
+            command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=errors, text=True,
+            start_new_session=True,
+        )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def read_port(process: subprocess.Popen[str]) -> int:
+    """The number that a server of ours prints when it listens."""
+    line = process.stdout.readline() if process.stdout else ""
+    if not line.strip().isdigit():
+        raise RuntimeError(f"{process.args!r} did not start")
+    return int(line)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def await_health(process: subprocess.Popen[str], port: int, *, limit_s: float = 60.0) -> float:
+    """The seconds until GET /health is answered with 200. Raises RuntimeError when it never is."""
+    began = time.perf_counter()
+    while time.perf_counter() - began < limit_s and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if client.recv(4096).startswith(b"HTTP/1.1 200"):
+                return time.perf_counter() - began
+        time.sleep(0.005)
+    raise RuntimeError(f"{process.args!r} did not answer")
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds used so far, children included."""
+    return sum(_cpu_s(each) for each in tree(pid))
+
+
+def rss_mb(pid: int) -> float:
+    """Megabytes of memory in use now, children included."""
+    return sum(_rss_kb(each) for each in tree(pid)) / 1024
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all below it; only itself where there is no /proc."""
+    found = [pid]
+    for each in found:
+        for children in Path(f"/proc/{each}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # a thread that ended meanwhile
+                found += map(int, children.read_text().split())
+    return found
+
+
+def _cpu_s(pid: int) -> float:
+    if PROC:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    minutes, _, seconds = _ask_ps(pid, "time").rpartition(":")
+    hours_and_minutes = [float(part) for part in minutes.split(":")]
+    return sum(60.0 ** (i + 1) * part for i, part in enumerate(reversed(hours_and_minutes))) + float(seconds)
+
+
+def _rss_kb(pid: int) -> int:
+    if PROC:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) if "VmRSS:" in status else 0
+    return int(_ask_ps(pid, "rss"))
+
+
+def _ask_ps(pid: int, field: str) -> str:
+    asked = subprocess.run(["ps", "-o", f"{field}=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
+
+
+def end_like_interrupt() -> None:
+    """Lets a SIGTERM unwind like a Ctrl-C, so that every process we started is ended."""
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
