@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 
 from moe import __version__
 from moe.config import Settings
-from moe.errors import ConfigError
+from moe.errors import ConfigError, NotFound
 from moe.log import set_up
 from moe.service import Service
 from moe.web.chat import add_chat
@@ -30,6 +30,7 @@ ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 def create_app(service: Service) -> Flask:
     """The application over a started service."""
     app = Flask("moe", static_folder=None)
+    app.url_map.merge_slashes = False  # it would redirect, in HTML
     edge = Edge(gateway=service.gateway, guard=service.guard)
 
     @app.before_request
@@ -39,7 +40,9 @@ def create_app(service: Service) -> Flask:
         guard.check_host(request.headers.get("Host", ""))
         guard.check_origin(request.headers.get("Origin", ""), request.headers.get("Host", ""))
         if request.method == "OPTIONS":
-            return Response(status=204)
+            return _answer_preflight()
+        if not request.environ["PATH_INFO"]:
+            raise NotFound("404 page not found")  # of "GET http://host", which would be redirected, in HTML
         return None
 
     @app.after_request
@@ -59,6 +62,12 @@ def create_app(service: Service) -> Flask:
     add_models(app, edge)
     add_ops(app, edge)
     return app
+
+
+def _answer_preflight() -> Response:
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

@@ -15,8 +15,9 @@ from .backends.builtin import Builtin
 from .backends.catalog import Catalog
 from .backends.echo import Echo
 from .backends.engine import Engine
-from .backends.nodes import Conversations, Node
+from .backends.nodes import Node
 from .backends.ollama import Ollama
+from .backends.preference import Conversations
 from .config import Config, Settings
 from .core import Expert
 from .embed import Embedder, load_embedder
@@ -28,7 +29,7 @@ from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup
 from .routing.names import NoModels
-from .routing.router import Router, build_router
+from .routing.router import NO_ENCODER, Router, build_router
 
 log = logging.getLogger("moe.build")
 
@@ -63,14 +64,15 @@ def build_gateway(
     runner = config.expert_runner
     executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
     default = (default_ollama(config, settings, own=own),)
-    _check_addresses(config, own)
+    check_addresses(config, own)
     catalog = build_catalog(config, executor, default=default)
     conversations = Conversations()
     ways: dict[tuple[str, ...], Backend] = {
         group: Ollama([node for node in catalog.all_nodes() if node.url in group], runner, conversations)
         for group in {default, *(catalog.group_of(expert) for expert in config.experts if expert.type == "ollama")}
     }
-    raw = Ollama(catalog.all_nodes(), runner, conversations)
+    everywhere = tuple(node.url for node in catalog.all_nodes())
+    raw = ways.get(everywhere) or Ollama(catalog.all_nodes(), runner, conversations)
     backends = {expert.label: _way_to(expert, config, ways=ways, engine=engine, catalog=catalog)
                 for expert in config.experts}
     lineup = Lineup(
@@ -86,6 +88,8 @@ def build_gateway(
     router = load_router(config, settings, models=Upstreams(catalog))
     for node in catalog.all_nodes():
         node.refresh()
+    if any(expert.type == "api" for expert in config.experts):
+        executor.submit(engine.load)  # takes seconds, which the first prompt should not wait for
     return Gateway(config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, statistics=statistics)
 
 
@@ -170,9 +174,14 @@ def advise(catalog: Catalog) -> str:
 def _way_to(
     expert: Expert, config: Config, *, ways: dict[tuple[str, ...], Backend], engine: Engine, catalog: Catalog
 ) -> Backend:
+    if expert.type == "ollama":
+        return ways[catalog.group_of(expert)]
+    return _own_way(expert, config, engine)
+
+
+def _own_way(expert: Expert, config: Config, engine: Engine) -> Backend:
+    """The backend of an expert that shares its upstream with nobody."""
     match expert.type:
-        case "ollama":
-            return ways[catalog.group_of(expert)]
         case "api":
             return Api(expert, config.expert_runner, engine)
         case "echo":
@@ -196,7 +205,7 @@ class _ModelOf:
         return self._catalog.model_for(expert, fresh=fresh) if expert.id >= 0 else expert.model_name
 
 
-def _check_addresses(config: Config, own: Address | None) -> None:
+def check_addresses(config: Config, own: Address | None) -> None:
     """Raises ConfigError for experts that lead back here, or to a host that is not allowed."""
     allowed = {host.casefold() for host in config.expert_runner.ollama_allowed_hosts}
     problems = []
@@ -209,6 +218,26 @@ def _check_addresses(config: Config, own: Address | None) -> None:
                 problems.append(f'expert "{expert.label}": {host} is not in ollama_allowed_hosts')
     if problems:
         raise ConfigError(tuple(problems))
+
+
+def find_troubles(config: Config, settings: Settings) -> list[str]:
+    """What will not run on this machine although the config is right; no other machine is asked."""
+    troubles = []
+    engine = Engine()
+    for expert in config.experts:
+        if expert.type == "ollama":
+            continue
+        reason = _own_way(expert, config, engine).trouble(expert.model_name)
+        if expert.model_path and not (settings.models_folder.parent / expert.model_path).exists():
+            reason = f"{expert.model_path} is not there"
+        if reason:
+            troubles.append(f'expert "{expert.label}" cannot answer: {reason}')
+    try:
+        if load_embedder(config.router.model_path, settings.models_folder) is None and config.router.model_path is None:
+            troubles.append(NO_ENCODER)
+    except NotReady as error:
+        troubles.append(error.message)
+    return troubles
 
 
 def _standard_embedder(settings: Settings) -> Embedder | None:

@@ -223,7 +223,7 @@ def _group_alike(lengths: Sequence[int]) -> Iterator[list[int]]:
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for _, alike in groupby(order, key=lambda i: lengths[i] // PADDED_TOKENS):
         places = list(alike)
-        rows = max(1, RUN_TOKENS // lengths[places[-1]])
+        rows = max(1, RUN_TOKENS // max(1, lengths[places[-1]]))
         yield from (places[start:start + rows] for start in range(0, len(places), rows))
 
 

@@ -105,7 +105,7 @@ class Service:
         self._guard, self._gateway = guard, gateway
 
     def _warn_of_lasting(self, config: Config) -> None:
-        for name in ("host", "port", "threads"):
+        for name in ("host", "port", "threads", "max_body_bytes_media"):
             if getattr(config.server, name) != getattr(self.config.server, name):
                 log.warning("server.%s takes effect at the next start", name)
 

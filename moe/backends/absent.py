@@ -27,6 +27,9 @@ class Absent:
     def trouble(self, model: str) -> str:
         return self._message
 
+    def context_tokens(self, model: str) -> int:
+        return 0
+
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return 1.0
 

@@ -8,13 +8,11 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from ..config import RunnerConfig, secret
-from ..core import ChatRequest, Chunk, Expert, Heartbeat
+from ..core import ChatRequest, Chunk, Expert
 from ..errors import BackendError, NotReady
 from .api_wire import write_request
-from .base import HEARTBEAT_S, Chunks
+from .base import BEAT, HEARTBEAT_S, Chunks
 from .engine import INSTALL, Arrived, Engine
-
-_BEAT = Heartbeat()
 
 
 class Api:
@@ -87,7 +85,7 @@ def _take(arrived: Arrived) -> Iterator[Chunk]:
         try:
             item = arrived.get(timeout=HEARTBEAT_S)
         except queue.Empty:
-            yield _BEAT
+            yield BEAT
             continue
         if isinstance(item, BackendError):
             raise item

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
-from ..core import ChatRequest, Chunk
+from ..core import ChatRequest, Chunk, Heartbeat
 
 # A wait is never longer than this without a Heartbeat, so that whoever listens can look up.
 HEARTBEAT_S = 0.25
-
+BEAT = Heartbeat()
 
 Chunks = Generator[Chunk, None, None]
 
@@ -37,6 +37,9 @@ class Backend(Protocol):
 
     def idle_limit_s(self) -> float:
         """How long the answer may pause once it has begun."""
+
+    def context_tokens(self, model: str) -> int:
+        """The longest prompt `model` can take, in tokens; 0 when nobody knows."""
 
     def trouble(self, model: str) -> str:
         """Why `model` could not be reached, as far as is known without asking; "" when nothing is amiss."""

@@ -40,6 +40,9 @@ class Builtin:
     def trouble(self, model: str) -> str:
         return ""
 
+    def context_tokens(self, model: str) -> int:
+        return 0
+
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return 1.0
 

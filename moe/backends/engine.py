@@ -76,13 +76,19 @@ class Engine:
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
-        calls = asyncio.all_tasks(loop)
-        for call in calls:
-            call.cancel()
-        ends = [*calls, *(courier.aclose() for courier in self._couriers), loop.shutdown_asyncgens()]
-        for end in ends:
-            loop.run_until_complete(asyncio.gather(end, return_exceptions=True))
+        loop.run_until_complete(_wind_up(self._couriers))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _wind_up(couriers: WeakSet[Any]) -> None:
+    calls = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    for courier in couriers:
+        await courier.aclose()
 
 
 async def _deliver(litellm: Any, call: dict[str, Any], arrived: Arrived, *, key: str) -> None:

@@ -1,11 +1,10 @@
-"""Which machines run Ollama, what each one has, and which of them should serve a request."""
+"""The machines that run Ollama, and what each one has."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..core import ModelCard
-from ..errors import BackendError, BadAnswer, Unreachable, UpstreamFailure, UpstreamRefusal
+from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from .transport import Transport
 
 TAGS_TTL_S = 60.0
@@ -22,8 +21,7 @@ LOADED_TTL_S = 5.0
 DOWN_TTL_S = 1.0
 CHANGED_TTL_S = 1.0
 PROBE_TIMEOUT_S = 5.0
-MAX_CONVERSATIONS = 4096
-IN_FLIGHT_SLACK = 2
+PS_TIMEOUT_S = 2.0
 
 
 class UpstreamModel(Struct, frozen=True, kw_only=True):
@@ -87,6 +85,7 @@ class Node:
         self._tags_due = 0.0
         self._loaded_due = 0.0
         self._is_refreshing = False
+        self._doubted_until = 0.0
 
     @property
     def state(self) -> NodeState:
@@ -101,6 +100,14 @@ class Node:
         return state
 
     @property
+    def present_state(self) -> NodeState:
+        """The state as it is now: after a quiet while the node is asked first, since a model that was in memory
+        may have left it."""
+        if time.monotonic() > self._loaded_due + LOADED_TTL_S and not self._state.is_slow_to_fail:
+            self.refresh(wait=True)
+        return self.last_state
+
+    @property
     def last_state(self) -> NodeState:
         """The last known state, without asking anybody now; renewed in the background."""
         if time.monotonic() >= min(self._loaded_due, self._tags_due):
@@ -110,9 +117,12 @@ class Node:
     def refresh(self, *, wait: bool = False) -> None:
         """Ask the node anew, in the background unless `wait`; calls at the same time share one question."""
         if wait:
-            with self._refresh_lock:
-                if time.monotonic() >= min(self._loaded_due, self._tags_due):
-                    self._ask()
+            if self._refresh_lock.acquire(timeout=PS_TIMEOUT_S):
+                try:
+                    if time.monotonic() >= min(self._loaded_due, self._tags_due):
+                        self._ask()
+                finally:
+                    self._refresh_lock.release()
             return
         with self._lock:
             if self._is_refreshing:
@@ -135,6 +145,14 @@ class Node:
         )
         self._loaded_due = self._tags_due = time.monotonic() + DOWN_TTL_S
 
+    @property
+    def is_doubted(self) -> bool:
+        return time.monotonic() < self._doubted_until
+
+    def doubt(self, for_s: float) -> None:
+        """A request got nothing from it: others go first for a while, 0 = no longer."""
+        self._doubted_until = time.monotonic() + for_s
+
     def enter(self) -> None:
         with self._lock:
             self.in_flight += 1
@@ -153,22 +171,32 @@ class Node:
             self._is_refreshing = False
 
     def _ask(self) -> None:
+        """Brings the state up to date; how the node fails decides what is believed of it."""
         now = time.monotonic()
         try:
+            loaded = self._fetch_loaded()
             models = self._state.models
             if now >= self._tags_due or not self._state.is_up:
                 models = self._fetch_models()
                 self._tags_due = now + TAGS_TTL_S
-            loaded = self._fetch_loaded()
             self._state = NodeState(
                 models=models, loaded=loaded or {}, knows_loaded=loaded is not None, is_known=True, is_up=True
             )
             self._loaded_due = time.monotonic() + LOADED_TTL_S
-        except Unreachable as error:
+        except (Unreachable, BrokenStream) as error:
             self.mark_down(error)
         except BackendError as error:
-            self._state = NodeState(is_known=True, is_slow_to_fail=True, error=error.reason)
-            self._loaded_due = self._tags_due = time.monotonic() + LOADED_TTL_S
+            self._mark_strange(error)
+
+    def _mark_strange(self, error: BackendError) -> None:
+        """It is there, but silent or talking nonsense. Busy with a request it may well answer that one, so it stays
+        up unless it never said anything."""
+        is_mute = isinstance(error, TimedOut) and not self._state.is_up
+        self._state = msgspec.structs.replace(
+            self._state, is_known=True, is_up=not is_mute, is_slow_to_fail=is_mute, error=error.reason,
+            knows_loaded=False,
+        )
+        self._loaded_due = self._tags_due = time.monotonic() + LOADED_TTL_S
 
     def _fetch_models(self) -> dict[str, UpstreamModel]:
         reply = self.transport.fetch("GET", "/api/tags", timeout_s=PROBE_TIMEOUT_S)
@@ -189,12 +217,12 @@ class Node:
         return UpstreamModel(
             name=name,
             digest=str(entry.get("digest") or ""),
-            size=int(entry.get("size") or 0),
+            size=_count(entry.get("size")),
             modified_at=str(entry.get("modified_at") or ""),
             family=str(details.get("family") or ""),
             parameter_size=str(details.get("parameter_size") or ""),
             quantization=str(details.get("quantization_level") or ""),
-            context_length=lengths[0] if lengths else int(details.get("context_length") or 0),
+            context_length=_count(lengths[0] if lengths else details.get("context_length")),
             capabilities=tuple(str(each) for each in capabilities),
             is_remote=any(remote),
         )
@@ -215,49 +243,18 @@ class Node:
     def _fetch_loaded(self) -> dict[str, Loaded] | None:
         """What is in memory; None from a server that does not tell (something that only resembles Ollama)."""
         try:
-            reply = self.transport.fetch("GET", "/api/ps", timeout_s=PROBE_TIMEOUT_S)
+            reply = self.transport.fetch("GET", "/api/ps", timeout_s=PS_TIMEOUT_S)
         except (UpstreamFailure, UpstreamRefusal, BadAnswer):
             return None
         return {
             str(entry.get("model") or entry.get("name")): Loaded(
-                size=int(entry.get("size") or 0),
-                size_vram=int(entry.get("size_vram") or 0),
-                context_length=int(entry.get("context_length") or 0),
+                size=_count(entry.get("size")),
+                size_vram=_count(entry.get("size_vram")),
+                context_length=_count(entry.get("context_length")),
                 expires_at=str(entry.get("expires_at") or ""),
             )
             for entry in _entries(reply)
         }
-
-
-class Conversations:
-    """Which node last served a conversation, so that its prompt cache is met again; the oldest are forgotten."""
-
-    def __init__(self) -> None:
-        self._nodes: OrderedDict[int, str] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def node_of(self, key: int) -> str:
-        return self._nodes.get(key, "")
-
-    def remember(self, key: int, url: str) -> None:
-        with self._lock:
-            self._nodes[key] = url
-            self._nodes.move_to_end(key)
-            if len(self._nodes) > MAX_CONVERSATIONS:
-                self._nodes.popitem(last=False)
-
-
-def rank(nodes: Iterable[Node], model: str, *, home: str = "") -> list[Node]:
-    """Nodes in the order to try: up, has the model, loaded, the conversation's own, least in flight."""
-    states = [(node, node.state) for node in nodes]
-    least = min((node.in_flight for node, _ in states), default=0)
-
-    def key(pair: tuple[Node, NodeState]) -> tuple[bool, ...] | tuple[bool | int, ...]:
-        node, state = pair
-        is_home = node.url == home and node.in_flight <= least + IN_FLIGHT_SLACK
-        return (not state.is_up, model not in state.models, model not in state.loaded, not is_home, node.in_flight)
-
-    return [node for node, _ in sorted(states, key=key)]
 
 
 def find_name(name: str, known: Callable[[str], bool]) -> str | None:
@@ -291,6 +288,10 @@ def _unix(stamp: str) -> float:
 def _entries(reply: Any) -> list[dict[str, Any]]:
     models = reply.get("models") if isinstance(reply, dict) else None
     return [entry for entry in models or [] if isinstance(entry, dict)]
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -9,9 +10,10 @@ import msgspec
 from ..config import RunnerConfig
 from ..core import ChatRequest, Image
 from ..errors import Unreachable, UpstreamRefusal
-from .base import Chunks
-from .nodes import Conversations, Node, NodeState, UpstreamModel, rank
+from .base import BEAT, Chunks
+from .nodes import Node, NodeState, UpstreamModel
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
+from .preference import Conversations, rank
 
 DEFAULT_CONTEXT = 4096
 OUTPUT_RESERVE = 1024
@@ -35,13 +37,22 @@ class Ollama:
         node = self._pick(request.model, key)
         path, body = self._encode(request, node)
         node.enter()
+        doubt_s = self._runner.breaker_cooldown_s
         try:
-            yield from read_chunks(node.transport.stream(path, body, idle_s=self.idle_limit_s()))
+            with closing(node.transport.stream(path, body, idle_s=self.idle_limit_s())) as pieces:
+                for chunk in read_chunks(pieces):
+                    if chunk is not BEAT:
+                        doubt_s = 0.0
+                    yield chunk
+        except UpstreamRefusal:
+            doubt_s = 0.0  # it read the request, so it is well
+            raise
         except Unreachable as error:
             node.mark_down(error)
             raise
         finally:
             node.leave()
+            node.doubt(doubt_s)
         if self.routes > 1:
             self._conversations.remember(key, node.url)
         if request.model not in node.last_state.loaded or request.keep_alive == 0:
@@ -63,14 +74,19 @@ class Ollama:
         return ""
 
     def first_token_limit_s(self, request: ChatRequest) -> float:
-        states = [node.last_state for node in self._nodes]
-        is_cold = all(state.knows_loaded and request.model not in state.loaded for state in states)
+        states = [node.present_state for node in self._nodes]
+        holders = [state for state in states if state.is_up and request.model in state.models] or states
+        is_cold = all(state.knows_loaded and request.model not in state.loaded for state in holders)
         if is_cold or request.only_loads:
             return self._runner.cold_load_timeout_s
         return self._runner.first_token_timeout_s + _prompt_tokens(request) / PROMPT_TOKENS_PER_S
 
     def idle_limit_s(self) -> float:
         return self._runner.ollama_timeout or self._runner.idle_timeout_s
+
+    def context_tokens(self, model: str) -> int:
+        known = self._describe(model)
+        return known.context_length if known is not None else 0
 
     def trouble(self, model: str) -> str:
         states = [node.last_state for node in self._nodes]

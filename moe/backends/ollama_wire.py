@@ -16,7 +16,6 @@ from ..core import (
     ChatRequest,
     Chunk,
     Done,
-    Heartbeat,
     Image,
     KeepAlive,
     Message,
@@ -27,9 +26,9 @@ from ..core import (
     Usage,
 )
 from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
+from .base import BEAT
 
 LONGEST_LINE = 16 * 1024 * 1024
-_BEAT = Heartbeat()
 
 
 class _Function(Struct, frozen=True):
@@ -56,11 +55,11 @@ class _Line(Struct):
     done_reason: str | None = None
     error: Any = None
     context: list[int] | None = None
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
+    load_duration: float | None = None
+    prompt_eval_count: float | None = None
+    prompt_eval_duration: float | None = None
+    eval_count: float | None = None
+    eval_duration: float | None = None
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
@@ -75,7 +74,7 @@ def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
     reader = _Reader()
     for piece in pieces:
         if not piece:
-            yield _BEAT
+            yield BEAT
             continue
         yield from reader.read(piece)
         if reader.done is not None:
@@ -177,13 +176,18 @@ def _done(line: _Line) -> Done:
     usage = None
     if line.eval_count is not None or line.prompt_eval_count is not None:
         usage = Usage(
-            prompt_tokens=line.prompt_eval_count or 0,
-            completion_tokens=line.eval_count or 0,
-            load_ns=line.load_duration or 0,
-            prompt_ns=line.prompt_eval_duration or 0,
-            completion_ns=line.eval_duration or 0,
+            prompt_tokens=_whole(line.prompt_eval_count),
+            completion_tokens=_whole(line.eval_count),
+            load_ns=_whole(line.load_duration),
+            prompt_ns=_whole(line.prompt_eval_duration),
+            completion_ns=_whole(line.eval_duration),
         )
     return Done(finish=finish, usage=usage, context=tuple(line.context or ()))
+
+
+def _whole(figure: float | None) -> int:
+    """What resembles Ollama may write 5.0 for 5."""
+    return max(0, int(figure or 0))
 
 
 def write_message(message: Message) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.wait import wait_for_read
 
 from .. import __version__, net
-from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, UpstreamFailure, UpstreamRefusal
+from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from .base import HEARTBEAT_S
 
 POOL_SIZE = 128
@@ -77,12 +77,9 @@ class Transport:
     def fetch(self, method: str, path: str, body: bytes | None = None, *, timeout_s: float) -> Any:
         """The decoded JSON of a short exchange. Raises BackendError."""
         try:
-            reply = self._pool.urlopen(
-                method, self._path + path, body=body, headers=_headers(), retries=False, redirect=False,
-                timeout=urllib3.Timeout(connect=min(timeout_s, self._connect_timeout_s), read=timeout_s),
-            )
-        except _GONE as error:
-            raise _failure(error) from error
+            reply = self._ask(method, path, body, timeout_s=timeout_s)
+        except BrokenStream:  # a pooled connection that the other side closed meanwhile, or a real loss: look again
+            reply = self._ask(method, path, body, timeout_s=timeout_s)
         if reply.status != 200:
             raise refuse(reply.status, reply.data[:ERROR_BODY_BYTES], reply.headers.get("Retry-After"))
         try:
@@ -90,11 +87,12 @@ class Transport:
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadAnswer(f"not JSON: {error}") from error
 
-    def stream(self, path: str, body: bytes, *, idle_s: float) -> Iterator[bytes]:
+    def stream(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, None]:
         """Posts `body`; yields what comes back as it comes, and b"" for each heartbeat of waiting.
 
-        Raises BackendError; an error status is told as UpstreamFailure or UpstreamRefusal. Closing the
-        iterator closes the connection unless the whole body was read.
+        Raises BackendError; an error status is told as UpstreamFailure or UpstreamRefusal. `idle_s` limits the
+        sending only: while receiving, whoever takes the heartbeats decides when to give up. Closing the iterator
+        closes the connection unless the whole body was read.
         """
         exchange = yield from self._open(path, body, idle_s=idle_s)
         try:
@@ -108,9 +106,19 @@ class Transport:
             raise BrokenStream(f"connection lost: {error!r}") from error
         finally:
             if exchange.is_reusable:
+                exchange.conn.sock.settimeout(self._connect_timeout_s)
                 self._pool._put_conn(exchange.conn)
             else:
                 exchange.conn.close()
+
+    def _ask(self, method: str, path: str, body: bytes | None, *, timeout_s: float) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._pool.urlopen(
+                method, self._path + path, body=body, headers=_headers(), retries=False, redirect=False,
+                timeout=urllib3.Timeout(connect=min(timeout_s, self._connect_timeout_s), read=timeout_s),
+            )
+        except _GONE as error:
+            raise _failure(error) from error
 
     def _open(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
         """Sends the request and waits for the response's head.
@@ -131,6 +139,7 @@ class Transport:
                 sock: socket.socket = conn.sock
                 sock.settimeout(idle_s)
                 sock.sendall(request)
+                sock.setblocking(False)
                 exchange = _Exchange(conn, sock)
                 yield from exchange.await_head()
                 return exchange
@@ -218,8 +227,11 @@ class _Exchange:
         return wait_for_read(self._sock, HEARTBEAT_S)
 
     def _receive(self) -> bool:
-        """Reads once. False at the end of the connection."""
-        data = self._sock.recv(READ_BYTES)
+        """Reads once, without waiting. False at the end of the connection."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):  # what woke us was TLS's own business
+            return True
         if not self.status:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
@@ -233,24 +245,27 @@ class _Exchange:
 
 def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
     """The error that an upstream's status and body mean."""
-    text = error_text(body) or f"status {status}"
-    if status in _REFUSALS:
-        folded = text.casefold()
-        is_too_long = "context" in folded and any(word in folded for word in ("length", "exceed", "window", "too long"))
-        return UpstreamRefusal(text, status=status, code="context_length_exceeded" if is_too_long else "bad_request")
-    return UpstreamFailure(text, upstream_status=status, retry_after_s=_seconds(retry_after))
+    told, code = read_error(body)
+    text = told or f"status {status}"
+    if status not in _REFUSALS:
+        return UpstreamFailure(text, upstream_status=status, retry_after_s=_seconds(retry_after))
+    folded = text.casefold()
+    if "context" in folded and any(word in folded for word in ("length", "exceed", "window", "too long")):
+        code = "context_length_exceeded"
+    return UpstreamRefusal(text, status=status, code=code or "bad_request")
 
 
-def error_text(body: bytes) -> str:
-    """The message in an error body of any dialect; at most 2,000 characters."""
+def read_error(body: bytes) -> tuple[str, str]:
+    """The message (at most 2,000 characters) and the code in an error body of any dialect, "" where there is none."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return body.decode("utf-8", "replace").strip()[:2000]
+        return body.decode("utf-8", "replace").strip()[:2000], ""
     inner = value.get("error", value) if isinstance(value, dict) else value
-    if isinstance(inner, dict):
-        inner = inner.get("message", "")
-    return str(inner)[:2000]
+    if not isinstance(inner, dict):
+        return str(inner)[:2000], ""
+    code = inner.get("code")
+    return str(inner.get("message") or inner.get("detail") or "")[:2000], code if isinstance(code, str) else ""
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -274,4 +289,6 @@ def _headers() -> dict[str, str]:
 def _failure(error: Exception) -> BackendError:
     if isinstance(error, (TimeoutError, ReadTimeoutError)):
         return TimedOut("no response in time")
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in (error, *error.args)):
+        return Unreachable(f"no secure connection: {error}", reason="no secure connection")
     return BrokenStream(f"connection lost before an answer: {error!r}", reason="connection reset")

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         terminal.complain(explain(error))
         return 1
     except OSError as error:
-        terminal.complain(str(error))
+        terminal.complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
         return 1
 
 

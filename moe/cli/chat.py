@@ -84,7 +84,7 @@ class Chat:
             case "/route":
                 self._route(rest.strip())
             case _ if text.startswith("/") and "/" not in word[1:]:
-                self._terminal.tell(f"there is no command {word}; /help lists them, a blank before it makes it a prompt")
+                self._terminal.tell(f"there is no command {word} (/help); a blank before it makes it a prompt")
             case _:
                 self._ask(text)
         return False

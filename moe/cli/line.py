@@ -62,5 +62,5 @@ def default_url(settings: Settings) -> str:
 
 
 def say(role: Role, text: str) -> Message:
-    """A turn of plain text; bytes that were no UTF-8 on the command line become question marks."""
-    return Message(role, (Text(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")),))
+    """A turn of plain text; what was no UTF-8 on the command line or half a character in JSON becomes "?"."""
+    return Message(role, (Text(text.encode("utf-8", "replace").decode("utf-8")),))

@@ -50,11 +50,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _add_check(commands)
     _add_serve(commands)
     _add(commands, "schema", "print the JSON Schema of both config files")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if getattr(options, "batch", None):
+        options.runs = "batch"
+    return options
 
 
 def _add(commands: Any, name: str, told: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=told, description=told[:1].upper() + told[1:] + ".")
+    sentence = f"{told[:1].upper()}{told[1:]}."
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=told, description=sentence)
     parser.set_defaults(runs=name)
     return parser
 

@@ -16,12 +16,6 @@ SIGNALS = ("score", "probability", "max_keyword", "description", "mean_keyword",
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
-    if options.batch:
-        if options.text is not None or options.json or options.model:
-            raise Misuse("--batch takes its prompts from the file: no text, --json or --model beside it")
-        from .batch import label_file  # noqa: PLC0415 - it needs the router itself, which a server's client does not
-
-        return label_file(options, terminal)
     if options.experts:
         raise Misuse("--experts goes with --batch")
     text = read_text(options.text)
@@ -39,7 +33,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     """What /v1/route gave, for people: a table of the experts, the best first and the chosen one marked."""
     scores: Mapping[str, Mapping[str, float]] = told["scores"]
     known = [name for name in SIGNALS if any(name in row for row in scores.values())]
-    ranked = sorted(scores.items(), key=lambda item: -_rank(item[1], told["stage"]))
+    ranked = sorted(scores.items(), key=lambda item: _rank(item[1], told["stage"]), reverse=True)
     rows = [[" " if label != told["expert"] else "*", label, *(_figure(row, name) for name in known)]
             for label, row in ranked]
     shown = table([["", "expert", *known], *rows]) if rows else []
@@ -49,8 +43,9 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     return [*shown, summary]
 
 
-def _rank(row: Mapping[str, float], stage: str) -> float:
-    return row.get("keyword", 0.0) if stage == "keyword" else row.get("probability", row.get("score", 0.0))
+def _rank(row: Mapping[str, float], stage: str) -> tuple[float, float]:
+    decisive = "keyword" if stage == "keyword" else "probability"
+    return row.get(decisive, 0.0), row.get("score", 0.0)
 
 
 def _figure(row: Mapping[str, float], name: str) -> str:

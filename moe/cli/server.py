@@ -36,13 +36,13 @@ class Server:
     def greet(self) -> Server:
         """Itself, once it has shown what it is. Raises ServerError."""
         try:
-            reply = self._session.get(f"{self._base}/health", timeout=PROBE_TIMEOUT_S, allow_redirects=False)
-            told = msgspec.json.decode(reply.content)
-        except (requests.RequestException, msgspec.DecodeError) as error:
+            told = _table(self._session.get(f"{self._base}/health", timeout=PROBE_TIMEOUT_S, allow_redirects=False))
+        except requests.RequestException as error:
             self.close()
-            raise ServerError(f"no server of ours answers at {self._base}") from error
-        is_ours = reply.status_code == 200 and isinstance(told, dict) and {"version", "router", "experts"} <= told.keys()
-        if not is_ours:
+            raise ServerError(f"no server answers at {self._base}") from error
+        except ServerError:
+            told = {}
+        if not told.keys() >= {"version", "router", "experts"}:
             self.close()
             raise ServerError(f"what answers at {self._base} is another program")
         return self
@@ -112,7 +112,7 @@ def _read(response: requests.Response) -> Generator[Chunk, None, None]:
     try:
         if started is not None:
             yield started
-        for line in response.iter_lines(chunk_size=None):
+        for line in response.iter_lines():
             if not line.strip():
                 continue
             told = _decode(line)
@@ -151,7 +151,8 @@ def _start_late(told: dict[str, Any]) -> Started:
     """At first the line says no more than who speaks; the last one tells the rest."""
     late = told.get("x_moe") or {}
     failed = (str(late["fallback"]),) if "fallback" in late else ()
-    return Started(expert=str(late.get("expert") or told.get("model")), model=str(late.get("model") or ""), failed=failed)
+    expert = str(late.get("expert") or told.get("model") or "")
+    return Started(expert=expert, model=str(late.get("model") or ""), failed=failed)
 
 
 def _translate(told: dict[str, Any]) -> Iterator[Chunk]:

@@ -50,6 +50,12 @@ class Terminal:
             sys.stderr.write(f"{self._dim}{_ACTING.sub(_SHOWN, text)}{self._plain}")
             sys.stderr.flush()
 
+    def redraw(self, text: str) -> None:
+        """The one line that is written over again and again; only where somebody watches."""
+        if self.is_watched:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
     def complain(self, text: str) -> None:
         """What went wrong, each line of it named as ours."""
         for line in text.splitlines() or [""]:

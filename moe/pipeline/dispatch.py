@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from ..backends.base import HEARTBEAT_S, Backend
 from ..backends.builtin import Builtin
@@ -23,11 +23,15 @@ from ..errors import (
 )
 from ..log import clean
 from .lineup import Candidate, Lineup, prepare
+from .settle import prompt_tokens
 
 log = logging.getLogger("moe.dispatch")
 
 # An upstream that asks to be left alone longer than this is left alone, and somebody else answers.
 LONGEST_WAIT_S = 2.5
+# However long it asks for, it is tried again after this: quotas are often back earlier, and a date can be wrong.
+LONGEST_REST_S = 60.0
+TOO_LONG = "context_length_exceeded"
 _BEAT = Heartbeat()
 
 
@@ -47,35 +51,35 @@ class Dispatcher:
         self._on_failure = on_failure
         self._advice = advice
 
-    def run(self, request: ChatRequest, decision: Decision, *, request_id: str) -> Iterator[Chunk]:
+    def run(self, request: ChatRequest, decision: Decision, *, request_id: str) -> Generator[Chunk, None, None]:
         """Heartbeats while nobody speaks, then Started, then the answer, Done last.
 
         Raises before Started: UpstreamRefusal when the request itself is at fault, Unanswered when all
         failed. After Started: BackendError when the answer broke off.
         """
         tried: dict[str, BackendError] = {}
-        dead: set[tuple[int, str]] = set()
+        dead = _Dead()
         for candidate in self._in_turn(decision):
-            where = (id(candidate.backend), candidate.model)
-            if where in dead:
+            if isinstance(candidate.backend, Builtin) and candidate.expert is decision.expert:
+                break
+            if isinstance(candidate.backend, Builtin) or dead.covers(candidate):
                 candidate.breaker.release()
                 continue
-            if isinstance(candidate.backend, Builtin):
-                break
             run = _Run(candidate, tuple(tried), is_first=not tried)
             began = time.monotonic()
             try:
                 yield from self._serve(run, request)
                 return
             except BackendError as error:
-                is_final = run.has_started or (run.is_first and isinstance(error, UpstreamRefusal))
-                word = "[Broken-Answer]" if is_final else "[Auto-Correction]"
+                is_refused = run.is_first and isinstance(error, UpstreamRefusal) and error.code != TOO_LONG
+                is_final = run.has_started or is_refused
+                word = "[Broken-Answer]" if run.has_started else "[Refused]" if is_refused else "[Auto-Correction]"
                 lost_ms = (time.monotonic() - began) * 1000
                 self._note(word, candidate, error, f"request={request_id} lost_ms={lost_ms:.0f}")
                 if is_final:
                     raise
                 tried[candidate.expert.label] = error
-                dead.add(where)
+                dead.add(candidate, error, prompt_tokens(request))
         yield from self._give_up(request, decision, tried)
 
     def _in_turn(self, decision: Decision) -> Iterator[Candidate]:
@@ -100,8 +104,8 @@ class Dispatcher:
             raise  # it is alive, or was never asked
         except BackendError as error:
             is_told = True
-            wait_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
-            candidate.breaker.fail(wait_s=wait_s)
+            asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
+            candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S))
             raise
         finally:
             if not is_told:
@@ -174,14 +178,17 @@ class Dispatcher:
     ) -> Iterator[Chunk]:
         """The built-in answer where one may be given, else the error that says what was tried."""
         told = tuple((label, error.reason) for label, error in tried.items())
+        first = next(iter(tried.values()), None)
+        if isinstance(first, UpstreamRefusal):  # too long, and nobody can take more
+            raise first
         builtin = self._lineup.builtin
         may_speak = decision.virtual or decision.expert.type == "builtin"
         if may_speak and not builtin.misfit(request) and not request.only_loads:
-            yield Started(expert="builtin", model="builtin", failed=tuple(tried))
+            speaker = decision.expert.label if decision.expert.type == "builtin" else "builtin"
+            yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
-        if tried and all(isinstance(error, Misfit) for error in tried.values()):
-            first = next(iter(tried.values()))
+        if first is not None and all(isinstance(error, Misfit) for error in tried.values()):
             raise UpstreamRefusal(first.message)
         raise Unanswered(told)
 
@@ -204,6 +211,31 @@ class _Run:
         self.failed = failed
         self.is_first = is_first
         self.has_started = False
+
+
+class _Dead:
+    """Which ways have failed for one request, so that no other name leads to the same one again."""
+
+    def __init__(self) -> None:
+        self._ways: set[tuple[int, str]] = set()
+        self._models: set[str] = set()
+        self._needed_tokens = 0
+
+    def add(self, candidate: Candidate, error: BackendError, prompt_tokens: int) -> None:
+        self._ways.add((id(candidate.backend), candidate.model))
+        if not isinstance(error, Unreachable):
+            self._models.add(candidate.model)
+        if isinstance(error, UpstreamRefusal) and error.code == TOO_LONG:
+            known = candidate.backend.context_tokens(candidate.model)
+            self._needed_tokens = max(self._needed_tokens, prompt_tokens, known)
+
+    def covers(self, candidate: Candidate) -> bool:
+        """The same way; a stand-in for the same model; or, once a prompt was too long, nobody known to take more."""
+        if (id(candidate.backend), candidate.model) in self._ways:
+            return True
+        if candidate.expert.id < 0 and candidate.model in self._models:
+            return True
+        return bool(self._needed_tokens) and candidate.backend.context_tokens(candidate.model) <= self._needed_tokens
 
 
 def _pause(wait_s: float) -> Iterator[Chunk]:

@@ -68,11 +68,12 @@ class Lineup:
                 yield self._candidate(raw_expert(name), name)
 
     def health(self, expert: Expert) -> dict[str, Any]:
-        """{"type", "model", "available", "reason"?}: whether it could answer now, as far as is known."""
+        """Whether it could answer now, as far as is known, and `keywords`: how many it has."""
         backend = self._backends[expert.label]
         model = self._model_of(expert, fresh=False)
         reason = backend.trouble(model)
-        row: dict[str, Any] = {"type": expert.type, "model": model or None, "available": not reason}
+        row: dict[str, Any] = {"type": expert.type, "tier": expert.tier, "keywords": len(expert.keywords),
+                               "model": model or None, "available": not reason}
         return row | ({"reason": reason} if reason else {})
 
     def _chain(self, origin: Expert) -> Iterator[Expert]:

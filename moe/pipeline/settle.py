@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 
 from msgspec import structs
 
@@ -17,9 +18,21 @@ CHARS_PER_TOKEN = 4
 
 
 def settle(
+    chunks: Generator[Chunk, None, None],
+    request: ChatRequest,
+    decision: Decision,
+    *,
+    statistics: Statistics,
+    request_id: str,
+) -> Iterator[Chunk]:
+    """Passes `chunks` on and closes them; at Done it fills in a missing usage, records the answer and logs a line."""
+    with closing(chunks):
+        yield from _count(chunks, request, decision, statistics=statistics, request_id=request_id)
+
+
+def _count(
     chunks: Iterator[Chunk], request: ChatRequest, decision: Decision, *, statistics: Statistics, request_id: str
 ) -> Iterator[Chunk]:
-    """Passes `chunks` on; at Done it fills in a missing usage, records the answer and logs one line."""
     began = time.monotonic()
     first_token_s = 0.0
     size = 0
@@ -48,13 +61,14 @@ def settle(
 def _account(done: Done, request: ChatRequest, size: int) -> Done:
     if done.usage is not None or done.finish in ("load", "unload"):
         return done
-    prompt = sum(len(message.text) for message in request.messages)
-    if request.completion is not None:
-        prompt += len(request.completion.prompt) + len(request.completion.suffix)
-    usage = Usage(
-        prompt_tokens=-(-prompt // CHARS_PER_TOKEN), completion_tokens=-(-size // CHARS_PER_TOKEN), estimated=True
-    )
+    tokens = -(-size // CHARS_PER_TOKEN)
+    usage = Usage(prompt_tokens=prompt_tokens(request), completion_tokens=tokens, estimated=True)
     return structs.replace(done, usage=usage)
 
 
-
+def prompt_tokens(request: ChatRequest) -> int:
+    """About how long the prompt is."""
+    size = sum(len(message.text) for message in request.messages)
+    if request.completion is not None:
+        size += len(request.completion.prompt) + len(request.completion.suffix)
+    return -(-size // CHARS_PER_TOKEN)

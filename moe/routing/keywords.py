@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
+
+from .words import find_bases, fold, has_digit, is_substitution, is_unspaced, spell_out, split_words
 
 # Of a huge text its beginning and its end are read; typos are looked for in the first words only.
 READ_CHARS = 20_000
@@ -26,18 +27,7 @@ HINT_CHARS = 5
 # What stands against the keywords found: the weight of "no expert fits".
 DOUBT = 1.0
 
-_ENDINGS = (("s", 3), ("es", 4), ("e", 5), ("n", 5), ("en", 5))
-# Thai and Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words.
-_UNSPACED = ("\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-             "\U00020000-\U0003ffff")
-# Indic scripts, whose vowel signs no regular expression counts as parts of a word.
-_INDIC = "\u0900-\u0963\u0966-\u0dff"
-_ASCII_WORD = re.compile(r"[a-z0-9]+(?:\+\+|#)?")
-_WORD = re.compile(rf"[{_UNSPACED}]|(?:[^\W_{_UNSPACED}]|[{_INDIC}])+(?:\+\+|#)?")
-_ONE_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_MARKS = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u00ad\u200b-\u200f\u2060\ufeff]+")
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
-
+Words = tuple[str, ...]
 Readings = tuple[tuple[str, float], ...]
 
 
@@ -73,19 +63,21 @@ class KeywordIndex:
     def __init__(self, keywords: Sequence[Iterable[str]]) -> None:
         self._experts = len(keywords)
         self._root = Node()
-        owners: dict[str, list[int]] = {}
+        owners: dict[Words, list[int]] = {}
         for expert, own in enumerate(keywords):
-            for keyword in sorted({fold(keyword) for keyword in own}):
-                owners.setdefault(keyword, []).append(expert)
-        spellings = {spelling: fold(keyword) for own in keywords for keyword in own for spelling in _spell(keyword)}
-        for spelling, keyword in spellings.items():
-            self._add(split_words(spelling), _phrase(keyword, owners[keyword]))
-        vocabulary = {word for spelling in spellings for word in split_words(spelling)}
-        self._hints = _find_hints(keywords)
+            for words in {_words(keyword) for keyword in own}:
+                owners.setdefault(words, []).append(expert)
+        phrases = {words: _phrase(words, own) for words, own in owners.items()}
+        others = {_words(spell_out(keyword)): phrases[_words(keyword)] for own in keywords for keyword in own}
+        spellings = {**others, **phrases}
+        for words, phrase in spellings.items():
+            self._add(words, phrase)
+        vocabulary = {word for words in spellings for word in words}
+        self._hints = _find_hints(owners)
         self._exact: dict[str, Readings] = {word: ((word, 1.0),) for word in vocabulary}
         self._long: dict[str, list[str]] = {}
         for word in sorted(vocabulary):
-            if len(word) >= 6 and not _has_digit(word):
+            if len(word) >= 6 and not has_digit(word):
                 self._long.setdefault(word[0], []).append(word)
         self._read = lru_cache(maxsize=WORDS_KEPT)(self._read_word)
 
@@ -126,14 +118,14 @@ class KeywordIndex:
             if not readings or start < free:
                 continue
             match = self._match(words, start)
-            if match is None:
-                rest.add(readings[0][0])
-            else:
+            if match is not None:
                 found[match.phrase] = max(match.exactness, found.get(match.phrase, 0.0))
                 free = start + match.length
+            elif readings[0][1] > MISSPELT:
+                rest.add(readings[0][0])
         return found, rest
 
-    def _add(self, words: Sequence[str], phrase: Phrase) -> None:
+    def _add(self, words: Words, phrase: Phrase) -> None:
         node = self._root
         for word in words:
             node = node.next.setdefault(word, Node())
@@ -158,76 +150,45 @@ class KeywordIndex:
     def _read_all(self, text: str) -> list[Readings]:
         words = split_words(fold(_ends(text)))
         read, exact = self._read, self._exact
-        readings = [read(word) if len(word) <= LONGEST_WORD else () for word in words[:CORRECTED_WORDS]]
-        readings += [exact.get(word, ()) for word in words[CORRECTED_WORDS:]]
-        return readings
+        readings = [read(word) for word in words[:CORRECTED_WORDS]]
+        return readings + [exact.get(word, ()) for word in words[CORRECTED_WORDS:]]
 
     def _read_word(self, word: str) -> Readings:
         """The keyword words that `word` may mean: itself, its base form, or else the one it misspells."""
-        bases = (base for base in _bases(word) if base in self._exact)
+        bases = (base for base in find_bases(word) if base in self._exact)
         readings = self._exact.get(word, ()) + tuple((base, INFLECTED) for base in bases)
         return readings or self._correct(word)
 
     def _correct(self, word: str) -> Readings:
-        if len(word) < 5 or _has_digit(word):
+        if not 5 <= len(word) <= LONGEST_WORD or has_digit(word):
             return ()
-        nearest = process.extractOne(word, self._long.get(word[0], ()), scorer=OSA.distance,
-                                     score_cutoff=1 if len(word) < 9 else 2)
-        return () if nearest is None else ((nearest[0], MISSPELT),)
-
-
-def fold(text: str) -> str:
-    """`text` without case, accents and invisible marks, in compatibility form."""
-    if text.isascii():
-        return text.lower()
-    bare = _MARKS.sub("", unicodedata.normalize("NFKD", text.casefold()))
-    return unicodedata.normalize("NFC", bare).casefold()
-
-
-def split_words(folded: str) -> list[str]:
-    """The words of folded text; in scripts without spaces each character is one."""
-    return (_ASCII_WORD if folded.isascii() else _WORD).findall(folded)
+        near = process.extract(word, self._long.get(word[0], ()), scorer=OSA.distance, score_cutoff=1, limit=None)
+        # One letter for another makes too many short words into others: "string", "spring".
+        meant = (known for known, _, _ in near if len(word) >= 9 or not is_substitution(word, known))
+        return tuple((known, MISSPELT) for known in islice(meant, 1))
 
 
 def _ends(text: str) -> str:
     """All of a text, or of a huge one its two ends, cut between words."""
     if len(text) <= 2 * READ_CHARS:
         return text
-    head, tail = text[:READ_CHARS].rsplit(None, 1), text[-READ_CHARS:].split(None, 1)
-    return f"{head[0]}\n{tail[-1]}"
+    return "\n".join(text[:READ_CHARS].rsplit(None, 1)[:1] + text[-READ_CHARS:].split(None, 1)[-1:])
 
 
-def _phrase(keyword: str, owners: Sequence[int]) -> Phrase:
-    words = split_words(keyword)
-    unspaced = sum(1 for word in words if _ONE_UNSPACED.match(word))
+def _words(keyword: str) -> Words:
+    return tuple(split_words(fold(keyword)))
+
+
+def _phrase(words: Words, owners: Sequence[int]) -> Phrase:
+    unspaced = sum(1 for word in words if is_unspaced(word))
     length = min(max(1.0, len(words) - unspaced / 2), 4.0)
-    return Phrase(keyword, tuple(owners), (1 + PHRASE_BONUS * (length - 1)) / len(owners))
+    return Phrase(" ".join(words), tuple(owners), (1 + PHRASE_BONUS * (length - 1)) / len(owners))
 
 
-def _find_hints(keywords: Sequence[Iterable[str]]) -> dict[str, int]:
+def _find_hints(owners: Mapping[Words, Sequence[int]]) -> dict[str, int]:
     """The longer words that only one expert's phrases have, each with that expert."""
-    owners: dict[str, set[int]] = {}
-    for expert, own in enumerate(keywords):
-        for word in {word for keyword in own for word in split_words(fold(keyword))}:
-            owners.setdefault(word, set()).add(expert)
-    return {word: min(own) for word, own in owners.items() if len(own) == 1 and len(word) >= HINT_CHARS}
-
-
-def _spell(keyword: str) -> Iterator[str]:
-    """The ways a keyword is written: as it is, and without its umlauts' dots as "ae", "oe", "ue"."""
-    yield fold(keyword)
-    yield fold(unicodedata.normalize("NFC", keyword.casefold()).translate(_UMLAUTS))
-
-
-def _bases(word: str) -> Iterator[str]:
-    """What `word` may be a plural or a case of, in English, German and Spanish."""
-    for ending, least in _ENDINGS:
-        if word.endswith(ending) and not word.endswith("ss") and len(word) - len(ending) >= least:
-            yield word[:-len(ending)]
-    stem = word.rstrip("+#")
-    if stem != word:
-        yield stem
-
-
-def _has_digit(word: str) -> bool:
-    return any(character.isdigit() for character in word)
+    experts: dict[str, set[int]] = {}
+    for words, own in owners.items():
+        for word in words:
+            experts.setdefault(word, set()).update(own)
+    return {word: min(own) for word, own in experts.items() if len(own) == 1 and len(word) >= HINT_CHARS}

@@ -132,8 +132,9 @@ class KeywordStage:
     def _decide(self, text: str, trace: Trace) -> Decision | None:
         shares, best = self._index.rate(text)
         for expert, share in zip(self._experts, shares, strict=True):
-            signals = trace.scores.setdefault(expert.label, {"score": share})
-            signals["keyword"] = share
+            known = trace.scores.get(expert.label, {})
+            score = known["score"] if "probability" in known else share
+            trace.scores[expert.label] = {**known, "score": score, "keyword": share}
         confidence = shares[best] if best >= 0 else 0.0
         trace.best = max(trace.best, confidence)
         if best < 0 or confidence < self._threshold:

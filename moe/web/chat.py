@@ -33,6 +33,7 @@ from .edge import Edge, request_id
 log = logging.getLogger("moe.web")
 
 COMMIT_AFTER_S = 5.0
+LONGEST_NAME = 256
 
 
 def add_chat(app: Flask, edge: Edge) -> None:
@@ -228,7 +229,8 @@ class ClientLeft(RequestError):
 
 
 def _ascii(text: str) -> str:
-    """A header value: what HTTP cannot carry is percent-encoded."""
+    """A header value: what HTTP cannot carry is percent-encoded, and no name can burst a client's buffer."""
+    text = text[:LONGEST_NAME]
     return text if text.isascii() and text.isprintable() else quote(text, safe=" :/@")
 
 

@@ -49,8 +49,6 @@ def _show_http(error: HTTPException) -> Response:
         known = MethodNotAllowed(f"method {request.method[:20]} is not allowed here")
     elif error.code == 413:
         known = TooLarge("the body is too large")
-    elif error.code is not None and error.code < 400:
-        return Response(status=error.code, headers=list(error.get_headers()))
     else:
         known = BadRequest(error.description or "bad request")
         known.status = error.code or 400

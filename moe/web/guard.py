@@ -61,12 +61,13 @@ class Guard:
 
     def _judge_host(self, host: str) -> bool:
         found = _HOST.fullmatch(host)
-        name = found[1] if found else host  # an IPv6 address without its brackets is harmless
+        if found is None:
+            return False
+        name = found[1]
         if net.parse_address(name) is not None:
             return net.is_private(name)
         folded = name.rstrip(".").casefold()
-        is_local = folded in ("localhost", self._own_name) or folded.endswith((".localhost", ".local", ".internal"))
-        return found is not None and is_local
+        return folded in ("localhost", self._own_name) or folded.endswith((".localhost", ".local", ".internal"))
 
     def check_origin(self, origin: str, host: str) -> None:
         """Raises Forbidden for a page of an origin that is neither this server's own nor allowed."""

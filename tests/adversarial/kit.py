@@ -14,6 +14,7 @@ from tests.live import Live
 
 GUARD_S = 30.0  # far beyond anything that should happen; only there to fail rather than hang
 ECHO = {"id": 0, "label": "fallback", "type": "echo"}
+OMIT = "\0"  # as a header's value: the header is not sent
 CHATS = ("/v1/chat/completions", "/api/chat", "/api/generate")
 
 
@@ -63,7 +64,8 @@ def call(
     server: Live, method: str, target: str | bytes, body: bytes | None = None, *, headers: dict[str, str] | None = None
 ) -> Reply:
     """One request; `target` and header values go out byte for byte (latin-1)."""
-    return send(server, write_request(method, target, body, headers=headers, host=f"127.0.0.1:{server.port}"), method=method)
+    request = write_request(method, target, body, headers=headers, host=f"127.0.0.1:{server.port}")
+    return send(server, request, method=method)
 
 
 def write_request(
@@ -74,7 +76,7 @@ def write_request(
         fields |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields |= headers or {}
     raw_target = target.encode("latin-1") if isinstance(target, str) else target
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value != OMIT)
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (method.encode(), raw_target, lines.encode("latin-1")) + (body or b"")
 
 

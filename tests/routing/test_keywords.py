@@ -5,10 +5,11 @@ import unicodedata
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe.routing.keywords import KeywordIndex, fold, split_words
+from moe.routing.keywords import KeywordIndex
+from moe.routing.words import fold, split_words
 
 WORDS = ("python", "fever", "código", "übersetzung", "straße", "machine learning", "ruby on rails", "c++",
          "naïve bayes")
@@ -22,6 +23,7 @@ def bare(word: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_no_text_is_too_strange(text: str) -> None:
     shares, best = INDEX.rate(text)
@@ -29,25 +31,29 @@ def test_no_text_is_too_strange(text: str) -> None:
     assert all(0 < exactness <= 1 for exactness in INDEX.find(text).values())
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.text(max_size=12), max_size=4), min_size=1, max_size=4), st.text(max_size=60))
 def test_no_keyword_is_too_strange(keywords: list[list[str]], text: str) -> None:
     shares, best = KeywordIndex(keywords).rate(" ".join([text, *keywords[0]]))
     assert len(shares) == len(keywords) and sum(shares) < 1 and best < len(keywords)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(WORDS), CASES, FORMS, st.booleans(), PUNCTUATION, PUNCTUATION)
 def test_case_accents_and_punctuation_hide_no_keyword(word: str, case: Any, form: Any, keeps_accents: bool, before: str,
                                                       after: str) -> None:
     dressed = unicodedata.normalize(form, case(word if keeps_accents else bare(word)))
-    assert INDEX.find(f"so{before}{dressed}{after}then") == {fold(word): 1.0}
+    assert INDEX.find(f"so{before}{dressed}{after}then") == {" ".join(split_words(fold(word))): 1.0}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_folding_twice_changes_nothing_more(text: str) -> None:
     words = split_words(fold(text))
     assert split_words(fold(" ".join(words))) == words
 
 
+@settings(deadline=None)
 @given(st.sampled_from([word for word in WORDS if word.isalpha()]), st.text("abcdefghijklm", min_size=3, max_size=6))
 def test_a_keyword_inside_a_longer_word_is_not_found(word: str, more: str) -> None:
     assert INDEX.find(f"{more}{word} {word}{more}{word}") == {}
@@ -86,6 +92,11 @@ def test_a_plus_or_sharp_belongs_to_the_word() -> None:
     index = KeywordIndex([["c"], ["c++"], ["c#"]])
     assert [index.rate(text)[1] for text in ("Is it C?", "Is it C++?", "Is it c#?")] == [0, 1, 2]
     assert INDEX.find("python#1") == {"python": 0.9}
+
+
+def test_keywords_that_differ_only_in_their_marks_are_one() -> None:
+    assert KeywordIndex([["null-pointer"], ["Null Pointer!"]]).rate("a null pointer")[0] == [0.3, 0.3]
+    assert KeywordIndex([["kueche"], ["Küche"]]).rate("kueche")[1] == 0
 
 
 def test_a_longer_phrase_hides_the_words_inside_it() -> None:
@@ -139,11 +150,12 @@ def count_calls(index: KeywordIndex, text: str) -> int:
 def test_work_grows_no_faster_than_the_text_and_stops_growing_for_huge_ones(words: str) -> None:
     index = KeywordIndex([[*WORDS, "a a a a b", "翻译"]])
     small, fourfold = (count_calls(index, words * (size // len(words))) for size in (8_000, 32_000))
-    assert fourfold < 4.2 * small + 100
+    assert fourfold < 5 * small + 100
     large, huge = (count_calls(index, words * (size // len(words))) for size in (100_000, 1_000_000))
     assert huge < 1.1 * large + 100
 
 
 def test_both_ends_of_a_huge_text_are_read() -> None:
+    assert INDEX.find(" " * 1_000_000) == {}
     filler = "lorem ipsum " * 100_000
     assert INDEX.find(f"python {filler}") == INDEX.find(f"{filler} python") == {"python": 1.0}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moe.core import ChatRequest, Completion, Decision, Image, Message, Text
@@ -221,6 +221,7 @@ def any_router(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 TALK: Any = st.lists(st.text(max_size=80) | st.sampled_from(["python", "### Task:", "```", "fever"]), max_size=5)
 
 
+@settings(deadline=None)
 @given(TALK)
 def test_every_conversation_gets_an_expert_and_a_probability(any_router: Router, texts: list[str]) -> None:
     decision = any_router.decide(ask(*texts))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moe.routing.text import clean, find_question, is_chore, join_newest
@@ -27,6 +27,7 @@ def test_a_question_around_a_long_code_block_survives() -> None:
     assert len(cleaned) < 400
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300) | st.text("[]()!`#>*_ \n", max_size=300))
 def test_cleaning_takes_any_text_and_never_adds_to_it(text: str) -> None:
     assert len(clean(text)) <= len(text)

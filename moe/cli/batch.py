@@ -1,0 +1,159 @@
+"""Labels many prompts at once: JSON lines in, JSON lines out, with nothing loaded but the router."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from msgspec import Struct
+
+from ..build import load_router
+from ..config import Settings, read_config
+from ..core import ChatRequest
+from ..dialects import openai
+from ..dialects.wire import encode
+from ..errors import BadRequest
+from ..log import LOGGER, OneLine
+from ..routing import Router
+from ..service import copy_examples
+from .line import read_settings, say
+from .options import Misuse
+from .terminal import Terminal
+
+BAR_WIDTH = 30
+BAR_EVERY_S = 0.1
+
+
+class Row(Struct, frozen=True):
+    """One prompt to label. `id` is given back as it came."""
+
+    id: Any
+    request: ChatRequest
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> int:
+    """Exit code 1 when a line could not be read; all others are labelled nevertheless. Raises ConfigError, OSError."""
+    if options.text is not None or options.json or options.model:
+        raise Misuse("--batch takes its prompts from the file: no text, --json or --model beside it")
+    source, target = Path(options.batch[0]), Path(options.batch[1])
+    settings = read_settings(options)
+    with source.open("rb") as lines, write_whole(target) as out:
+        router = _load(settings, options.experts, terminal)
+        progress = Progress(os.fstat(lines.fileno()).st_size, terminal)
+        bad = 0
+        for number, line in enumerate(lines, start=1):
+            progress.advance(len(line))
+            if not line.strip():
+                continue
+            try:
+                row = read_row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+            except BadRequest as error:
+                bad += 1
+                progress.clear()
+                terminal.complain(f"{source}:{number}: {error.message}")
+                continue
+            out.write(_label(row, router))
+            progress.count += 1
+    progress.end(f"{progress.count} labelled in {target}" + (f", {bad} lines could not be read" if bad else ""))
+    return 1 if bad else 0
+
+
+def read_row(line: bytes) -> Row:
+    """Raises BadRequest, which says what is wrong with the line."""
+    try:
+        told = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"not valid JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise BadRequest("not a JSON object")
+    if "id" not in told:
+        raise BadRequest('"id" is missing')
+    text = told.get("text")
+    if isinstance(text, str):
+        return Row(told["id"], ChatRequest(messages=(say("user", text),)))
+    if told.get("messages") is not None:
+        return Row(told["id"], openai.CHAT.parse(encode({"messages": told["messages"]})))
+    raise BadRequest('"text" must be a string' if text is not None else 'neither "text" nor "messages" is there')
+
+
+class Progress:
+    """A bar on standard error while somebody watches, measured in bytes of the input."""
+
+    def __init__(self, total_bytes: int, terminal: Terminal) -> None:
+        self.count = 0
+        self._total_bytes = max(1, total_bytes)
+        self._done_bytes = 0
+        self._terminal = terminal
+        self._due = 0.0
+
+    def advance(self, size: int) -> None:
+        self._done_bytes += size
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + BAR_EVERY_S
+        share = min(1.0, self._done_bytes / self._total_bytes)
+        bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
+        self._terminal.redraw(f"[{bar}] {share:4.0%}  {self.count} prompts")
+
+    def clear(self) -> None:
+        self._terminal.redraw("")
+
+    def end(self, text: str) -> None:
+        self.clear()
+        self._terminal.whisper(f"{text}\n")
+
+
+@contextmanager
+def write_whole(target: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `target` when the block is left well, and not at all when it is not.
+
+    What is no plain file (a pipe, /dev/stdout) is written to directly.
+    """
+    target = target.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as stream:
+            yield stream
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router:
+    """The router of the config, or of its settings and other experts; what is wrong with it is said, once."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("moe: %(message)s"))
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    copy_examples(settings.config_folder)
+    config = read_config(settings.config_folder, experts_file=Path(experts) if experts else None)
+    router = load_router(config, settings)
+    if router.mode == "keyword" and config.router.model_path is None:
+        terminal.complain(router.note)
+    return router
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number")
+
+
+def _label(row: Row, router: Router) -> bytes:
+    decision = router.decide(row.request)
+    told = {"id": row.id, "label": decision.expert.label, "confidence": round(decision.confidence, 4),
+            "stage": decision.stage}
+    return json.dumps(told).encode() + b"\n"
