@@ -6,9 +6,8 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -24,8 +23,6 @@ Encode = Callable[[Sequence[str]], Rows]
 MAX_TOKENS = 128
 CHARS_PER_TOKEN = 4
 BATCH_ROWS = 16
-PADDED_TOKENS = 8
-RUN_TOKENS = 512
 QUERIES_KEPT = 1024
 
 
@@ -157,19 +154,13 @@ class OnnxEmbedder(CachedEmbedder):
                          kept=queries_kept)
 
     def _run(self, texts: Sequence[str]) -> Rows:
-        tokens = [self._tokenizer.encode(text).ids for text in texts]
-        rows = np.empty((len(tokens), self.dimension), dtype=np.float32)
-        for places in _group_alike([len(line) for line in tokens]):
-            rows[places] = self._run_alike([tokens[i] for i in places])
-        return rows
+        """Each text is a run of its own: an int8 model scales a whole batch at once, so that a text's vector
+        would depend on its neighbours, and a batch gains next to nothing on one thread."""
+        return np.concatenate([self._run_one(self._tokenizer.encode(text).ids) for text in texts])
 
-    def _run_alike(self, tokens: Sequence[Sequence[int]]) -> Rows:
-        ids = np.zeros((len(tokens), max(map(len, tokens))), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, line in enumerate(tokens):
-            ids[row, :len(line)] = line
-            mask[row, :len(line)] = 1
-        rows: Rows = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})[0]
+    def _run_one(self, tokens: Sequence[int]) -> Rows:
+        ids = np.array([tokens], dtype=np.int64)
+        rows: Rows = self._session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
         return rows
 
 
@@ -216,15 +207,6 @@ def _open_onnx(folder: Path, max_tokens: int) -> tuple[Any, Any]:
     tokenizer.enable_truncation(max_length=max_tokens)
     tokenizer.no_padding()
     return tokenizer, session
-
-
-def _group_alike(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The places of texts to run together: padding costs as much as text, and memory grows with a run's size."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    for _, alike in groupby(order, key=lambda i: lengths[i] // PADDED_TOKENS):
-        places = list(alike)
-        rows = max(1, RUN_TOKENS // max(1, lengths[places[-1]]))
-        yield from (places[start:start + rows] for start in range(0, len(places), rows))
 
 
 def _tune(options: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +30,7 @@ from tests.live import Live, live_server
 CAP_BYTES = 200_000
 MEDIA_CAP_BYTES = 800_000
 DEEP = 100_000
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] \d")
 SHOW = "/api/show"
 ROUTE = "/v1/route"
 # Valid for every endpoint that takes a body, so that a fault put into it is the only one.
@@ -265,7 +268,7 @@ def test_a_request_framed_wrongly_runs_nothing_and_ends_the_connection(server: L
         sock.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n".encode() + rest)
         answer = read_all(sock)
     head, _, body = answer.partition(b"\r\n\r\n")
-    assert answer.count(b"HTTP/1.1 ") == 1, answer  # what follows is never read as a second request
+    assert len(STATUS_LINE.findall(answer)) == 1, answer  # what follows is never read as a second request
     assert int(head.split(b" ")[1]) in (400, 413, 431, 501), answer
     assert isinstance(json.loads(body)["error"], dict if path.startswith("/v1") else str)
 
@@ -289,7 +292,7 @@ FIRST_LINES = {
 def test_what_is_no_http_is_told_so_or_closed(server: Live, raw: bytes) -> None:
     with connect(server) as sock:
         sock.sendall(raw)
-        sock.shutdown(1)
+        sock.shutdown(socket.SHUT_WR)
         answer = read_all(sock)
     assert answer == b"" or int(answer.split(b" ")[1]) in (400, 404, 405, 431, 505), answer
     assert b"Traceback" not in answer
@@ -301,7 +304,7 @@ def test_a_body_shorter_than_announced_is_never_run(server: Live, path: str) -> 
     with connect(server) as sock:
         sock.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
                      % (path.encode(), len(body) + 1, body))
-        sock.shutdown(1)
+        sock.shutdown(socket.SHUT_WR)
         assert b" 200 " not in read_all(sock)
 
 
@@ -309,6 +312,7 @@ def test_a_body_longer_than_announced_is_not_taken_for_it(server: Live) -> None:
     body = json.dumps(write_prompt("/api/chat", "x")).encode()
     with connect(server) as sock:
         sock.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (5, body))
+        sock.shutdown(socket.SHUT_WR)
         answer = read_all(sock)
     assert b" 200 " not in answer
     assert answer.startswith(b"HTTP/1.1 400")

@@ -60,13 +60,13 @@ def encoder(tmp_path: Path) -> OnnxEmbedder:
 def watch(embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of texts in each run of the model from now on."""
     sizes: list[int] = []
-    run = embedder._run_alike
+    run = embedder._run_one
 
-    def count(tokens: Sequence[Sequence[int]]) -> Rows:
-        sizes.append(len(tokens))
+    def count(tokens: Sequence[int]) -> Rows:
+        sizes.append(1)
         return run(tokens)
 
-    monkeypatch.setattr(embedder, "_run_alike", count)
+    monkeypatch.setattr(embedder, "_run_one", count)
     return sizes
 
 
@@ -142,11 +142,6 @@ def test_only_so_many_queries_are_kept(tmp_path: Path, monkeypatch: pytest.Monke
         encoder.embed([text], kind="query")
     assert len(sizes) == 4
 
-
-def test_texts_of_unlike_length_are_not_padded_together(encoder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = watch(encoder, monkeypatch)
-    encoder.embed(["soup", "salt", "fever " * 14], kind="passage")
-    assert sorted(sizes) == [1, 2]
 
 
 class Gate:

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
-from weakref import WeakSet
 
 from ..config.settings import prefer
 from ..core import Chunk
@@ -34,13 +33,12 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._litellm: Any = None
-        self._couriers: WeakSet[Any] = WeakSet()
 
     def load(self) -> tuple[Any, asyncio.AbstractEventLoop]:
         """The litellm module and its loop. Raises NotReady with the install command when LiteLLM is not there."""
         with self._lock:
             if self._litellm is None:
-                self._litellm = _import_litellm(self._couriers)
+                self._litellm = _import_litellm()
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._run, args=(self._loop,), name="litellm", daemon=True)
@@ -70,25 +68,27 @@ class Engine:
         with self._lock:
             loop, self._loop = self._loop, None
             if loop is not None and self._thread is not None:
-                self._litellm.in_memory_llm_clients_cache.flush_cache()
                 loop.call_soon_threadsafe(loop.stop)
                 self._thread.join(CLOSE_LIMIT_S)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
-        loop.run_until_complete(_wind_up(self._couriers))
+        loop.run_until_complete(_wind_up(self._litellm.in_memory_llm_clients_cache))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
 
-async def _wind_up(couriers: WeakSet[Any]) -> None:
+async def _wind_up(clients: Any) -> None:
+    """Cancels what runs on this loop and closes the clients that LiteLLM's cache, whose keys name it, holds for it."""
     calls = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for call in calls:
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
-    for courier in couriers:
-        await courier.aclose()
+    for key, client in list(clients.cache_dict.items()):
+        if key.endswith(f"-{id(asyncio.get_running_loop())}"):
+            clients.cache_dict.pop(key)
+            await client.close()
 
 
 async def _deliver(litellm: Any, call: dict[str, Any], arrived: Arrived, *, key: str) -> None:
@@ -158,7 +158,7 @@ def _without(key: str, error: BackendError) -> BackendError:
     return error
 
 
-def _import_litellm(couriers: WeakSet[Any]) -> Any:
+def _import_litellm() -> Any:
     prefer(LITELLM_LOCAL_MODEL_COST_MAP="True", LITELLM_MODE="PRODUCTION", LITELLM_LOG="ERROR",
            LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS="True", LITELLM_LOCAL_POLICY_TEMPLATES="True")
     try:
@@ -173,9 +173,7 @@ def _import_litellm(couriers: WeakSet[Any]) -> Any:
     litellm.disable_hf_tokenizer_download = True
 
     def hire(ssl_context: Any = None, ssl_verify: bool | None = None, **_: Any) -> Courier:
-        courier = Courier(verify=ssl_context if ssl_context is not None else ssl_verify is not False)
-        couriers.add(courier)
-        return courier
+        return Courier(verify=ssl_context if ssl_context is not None else ssl_verify is not False)
 
     # Every asynchronous client LiteLLM makes, for OpenAI's SDK and for its own handlers, asks this for its transport.
     AsyncHTTPHandler.create_async_transport = staticmethod(hire)

@@ -74,13 +74,13 @@ def _check_experts(file: ExpertsFile, sheet: Sheet) -> None:
 def _find_experts(folder: Path, named: str, sheet: Sheet) -> Path | None:
     """Where the experts are: `named` counts from the config folder's parent, as LeMoE's "config/experts.json".
 
-    Where that is not there, a file of its name in the config folder. What leads out of the parent, by dots or by
-    symbolic links, is a fault and None.
+    In a config folder of another name that "config/" means the folder itself. What leads out of the parent, by dots
+    or by symbolic links, is a fault and None.
     """
     try:
         home = folder.resolve().parent
         path = home / named if named else folder / "experts.json"
-        if named and not path.exists() and (folder / path.name).exists():
+        if Path(named).parent == Path("config") and not path.exists():
             path = folder / path.name
         target = path.resolve()
     except (OSError, ValueError, RuntimeError) as error:

@@ -12,13 +12,13 @@ import pytest
 from moe.config import read_config
 from moe.errors import ConfigError
 
-WORDS = ("one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen").split()
+KEYWORDS = 15
 FALLBACK: Mapping[str, Any] = {"id": 0, "label": "fallback", "model_name": "auto"}
 
 
 def expert(id: int, label: str, **more: Any) -> dict[str, Any]:
     """An expert against which no rule speaks."""
-    return {"id": id, "label": label, "keywords": [f"{label} {word}" for word in WORDS], "model_name": "auto", **more}
+    return {"id": id, "label": label, "keywords": [f"{label} {number}" for number in range(KEYWORDS)], "model_name": "auto", **more}
 
 
 def write_folder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from moe.embed import load_embedder
@@ -41,3 +42,12 @@ def test_a_follow_up_stays_with_the_expert_of_its_question(router: Router, follo
 def test_a_change_of_topic_changes_the_expert(router: Router) -> None:
     decision = router.decide(ask("Write a Python function that reverses a list", "I have a headache and a fever"))
     assert (decision.expert.label, decision.stage) == ("doctor", "embedding")
+
+
+def test_a_vector_does_not_depend_on_the_texts_beside_it() -> None:
+    encoder = load_embedder(None, MODELS)
+    assert encoder is not None
+    texts = ["soup", "why is the sky blue in the evening?", "fix my python code"]
+    together = encoder.embed(texts, kind="passage")
+    alone = [encoder.embed([text], kind="passage")[0] for text in texts]
+    assert np.array_equal(together, np.stack(alone))

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from moe.config import read_config
+from tests.config.files import FALLBACK, expert, problems_of, warnings_of, write_folder
+
+
+def test_one_expert_must_have_id_0(tmp_path: Path) -> None:
+    assert problems_of(write_folder(tmp_path, experts=[expert(1, "math")])) == (
+        "experts.json:2: at $.experts: no expert has id 0: one must be the fallback",
+    )
+
+
+def test_a_file_without_experts_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts="{}"))
+    assert problem == "experts.json:1: at $.experts: no expert has id 0: one must be the fallback"
+
+
+def test_the_fallback_must_have_no_keywords(tmp_path: Path) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[{**FALLBACK, "keywords": ["x"]}]))
+    assert problem == (
+        'experts.json:7: at $.experts[0].keywords (expert "fallback"): the fallback (id 0) must have no keywords'
+    )
+
+
+def test_more_experts_than_max_experts_are_refused(tmp_path: Path) -> None:
+    many = [FALLBACK, *(expert(i, f"e{i}") for i in range(1, 17))]
+    (problem,) = problems_of(write_folder(tmp_path, experts=many))
+    assert problem.endswith("at $.experts: 17 experts, more than max_experts (16)")
+    assert len(read_config(write_folder(tmp_path, experts=many, max_experts=17)).experts) == 17
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["a/b", "a\\b", "..", "a..b", "../../etc/passwd", "", "  ", "a\nb", "a\x00b", "a\x7f", "\u202ea", "\ud83d", "\u200b",
+     "x:latest"],
+)
+@pytest.mark.parametrize("field", ["label", "alias"])
+def test_a_name_that_could_not_be_shown_or_asked_for_is_refused(tmp_path: Path, label: str, field: str) -> None:
+    one = expert(1, label) if field == "label" else expert(1, "math", aliases=["fine", label])
+    folder = write_folder(tmp_path, experts=[FALLBACK, one])
+    (problem,) = problems_of(folder)
+    assert "must be a visible name" in problem
+    assert ("$.experts[1].label" if field == "label" else "$.experts[1].aliases[1]") in problem
+
+
+@pytest.mark.parametrize("label", ["math", "Código", "翻訳", "code reviewer", "gpt-4o", "phi4:14b", "c++", "a.b"])
+def test_names_of_every_language_are_welcome(tmp_path: Path, label: str) -> None:
+    assert read_config(write_folder(tmp_path, experts=[FALLBACK, expert(1, label)])).expert(label) is not None
+
+
+@pytest.mark.parametrize("label", ["lemoe", "MoE", " auto "])
+def test_the_routers_own_names_are_taken(tmp_path: Path, label: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, label)]))
+    assert "is the name of the router itself" in problem
+
+
+def test_labels_and_aliases_are_one_set_of_names_in_any_case(tmp_path: Path) -> None:
+    told = problems_of(write_folder(tmp_path, experts=[
+        FALLBACK, expert(1, "math", aliases=["numbers"]), expert(2, "Math"), expert(3, "third", aliases=["NUMBERS"]),
+    ]))
+    assert [problem.split(": ", 1)[1] for problem in told] == [
+        'at $.experts[2].label (expert "Math"): "Math" is already a name of "math"',
+        'at $.experts[3].aliases[0] (expert "third"): "NUMBERS" is already a name of "math"',
+    ]
+
+
+def test_an_id_stands_once_and_is_not_negative(tmp_path: Path) -> None:
+    told = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(3, "a"), expert(3, "b"), expert(-1, "c")]))
+    assert [problem.split("): ")[1] for problem in told] == [
+        "the id 3 stands twice", "must be 0 (the fallback) or more",
+    ]
+
+
+def test_a_fallback_must_be_a_label_that_is_there(tmp_path: Path) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", fallback="nobody")]))
+    assert problem.endswith('at $.experts[1].fallback (expert "math"): no expert is labelled "nobody"')
+
+
+def test_few_keywords_are_a_warning_and_none_for_who_is_not_routed(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, experts=[
+        FALLBACK, expert(1, "few", keywords=["a", "b"]), expert(2, "hidden", keywords=[], routable=False),
+    ])
+    (warning,) = warnings_of(folder)
+    assert warning.endswith('at $.experts[1].keywords (expert "few"): 2 keywords; 15 or more route better')
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"type": "local"}, '"model_path"'),
+        ({"type": "api", "model_name": ""}, '"model_name"'),
+        ({"api_key_env": "sk-123"}, "NAME of an environment variable"),
+        ({"first_token_timeout_s": 0}, "more than 0"),
+        ({"type": "lambda"}, 'must be "ollama" or "api"'),
+        ({"system_prompt_mode": "append"}, 'must be "replace" or "prepend"'),
+        ({"tier": 0}, "must be 1 or 2"),
+        ({"options": [1]}, "expected object, got array"),
+        ({"keep_alive": True}, "got bool"),
+    ],
+)
+def test_what_a_type_of_expert_needs(tmp_path: Path, more: dict[str, Any], told: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", **more)]))
+    assert told in problem
+    assert '(expert "math")' in problem
+
+
+def test_an_ollama_expert_without_a_model_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = warnings_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", model_name="")]))
+    assert 'no "model_name"' in warning
+
+
+NOT_A_URL = ["host:11434", "http://", ""]
+REFUSED = [
+    "ftp://host", "http://169.254.169.254", "http://[::ffff:169.254.169.254]", "http://[fe80::1]",
+    "http://2852039166", "http://0xa9fea9fe", "http://metadata.google.internal", "http://user@host", "http://host?x=1",
+    "http://100.100.100.200", "file:///etc/passwd", "http://host:99999",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED + NOT_A_URL)
+def test_an_upstream_that_must_not_be_asked_is_refused_at_its_place(tmp_path: Path, url: str) -> None:
+    experts = [FALLBACK, expert(1, "math", urls=["http://127.0.0.1:11434", url])]
+    (problem,) = problems_of(write_folder(tmp_path, experts=experts))
+    assert 'at $.experts[1].urls[1] (expert "math"):' in problem
+
+
+@pytest.mark.parametrize("field", ["url", "api_base"])
+@pytest.mark.parametrize("url", REFUSED)
+def test_the_same_holds_for_a_single_address(tmp_path: Path, url: str, field: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", **{field: url})]))
+    assert f'at $.experts[1].{field} (expert "math"):' in problem
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_and_for_the_ollama_of_all_experts(tmp_path: Path, url: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, config={"expert_runner": {"ollama_url": url}}))
+    assert problem.startswith("config.json:3: at $.expert_runner.ollama_url: ")
+
+
+@pytest.mark.parametrize("url", ["gpu-box", "gpu-box:11434", ":11434", "https://gpu-box/ollama", "0.0.0.0", "[::1]"])
+def test_the_ollama_url_takes_every_form_of_ollama_host(tmp_path: Path, url: str) -> None:
+    config = read_config(write_folder(tmp_path, config={"expert_runner": {"ollama_url": url}}))
+    assert config.expert_runner.ollama_url == url
+
+
+@pytest.mark.parametrize(("section", "key"), [("server", "trusted_proxies"), ("rate_limit", "exempt")])
+def test_a_network_that_is_none_is_refused_at_its_place(tmp_path: Path, section: str, key: str) -> None:
+    folder = write_folder(tmp_path, config={section: {key: ["10.0.0.0/8", "10.0.0.1", "::1", "10.0.0.0/99", "nginx"]}})
+    told = problems_of(folder)
+    assert [problem.split(": ")[1] for problem in told] == [f"at $.{section}.{key}[3]", f"at $.{section}.{key}[4]"]
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("server", {"host": ""}), ("server", {"port": 65536}), ("server", {"port": -1}), ("server", {"threads": 3}),
+        ("server", {"port": "11435"}), ("server", {"port": True}), ("server", {"max_body_bytes": 0}),
+        ("server", {"reply_model": "own"}), ("rate_limit", {"requests_per_minute": -1}),
+        ("router", {"confidence_threshold": -0.1}), ("router", {"confidence_threshold_keyword": 1.1}),
+        ("router", {"context_messages": 0}), ("router", {"unknown_model": "ignore"}), ("router", {"mode": "magic"}),
+        ("router", {"scoring_weights": {"description": -1}}), ("router", {"keyword_fallback": "yes"}),
+        ("expert_runner", {"retries": 11}), ("expert_runner", {"idle_timeout_s": 0}),
+        ("expert_runner", {"breaker_failures": 0}), ("expert_runner", {"ollama_allowed_hosts": "localhost"}),
+        ("ai_engine", {"n_ctx": 0}),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused(tmp_path: Path, section: str, values: dict[str, Any]) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, config={section: values}))
+    assert f"at $.{section}.{next(iter(values))}" in problem
+    assert problem.startswith(("config.json:3:", "config.json:4:"))
+
+
+@pytest.mark.parametrize(("key", "value"), [("mode", "model"), ("router_type", "classification")])
+def test_a_router_that_is_not_built_yet_is_a_warning(tmp_path: Path, key: str, value: str) -> None:
+    (warning,) = warnings_of(write_folder(tmp_path, config={"router": {key: value}}))
+    assert f'"{value}" has no effect yet' in warning
