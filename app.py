@@ -24,6 +24,7 @@ from moe.web.ops import add_ops
 from moe.web.server import CannotListen, Server
 
 DRAIN_S = 10.0
+LOG_EVERY_S = 0.1
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except ConfigError as error:
         return _refuse_config(error)
-    log = set_up(settings.logs_folder, level=settings.log_level)
+    log = set_up(settings.logs_folder, level=settings.log_level, every_s=LOG_EVERY_S)
     config = service.config.server
     server = Server(
         create_app(service), host=service.host, port=service.port, refuse=refuse, threads=config.threads,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import re
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 LOGGER = "moe"
 MAX_BYTES = 5 * 1024 * 1024
@@ -47,22 +50,74 @@ class SizedFile(logging.handlers.RotatingFileHandler):
         return int(self.stream is not None and self.stream.tell() >= self.maxBytes)
 
 
-def set_up(folder: Path, *, level: str, echoes: bool = True) -> logging.Logger:
+class Batch(logging.handlers.QueueHandler):
+    """Writes the lines of `every_s` seconds in one go: each write makes all threads queue for their turn.
+
+    A warning is written at once, with the lines before it; `close` writes the rest and closes `handlers`.
+    """
+
+    def __init__(self, handlers: Sequence[logging.Handler], *, every_s: float) -> None:
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        super().__init__(self._lines)
+        self._handlers = handlers
+        self._every_s = every_s
+        self._writing = threading.Lock()
+        self._has_lines = threading.Event()
+        self._ended = threading.Event()
+        threading.Thread(target=self._write_now_and_then, name="log", daemon=True).start()
+
+    def prepare(self, record: logging.LogRecord) -> str:
+        return self.format(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif not self._has_lines.is_set():
+            self._has_lines.set()
+
+    def flush(self) -> None:
+        with self._writing:
+            lines = [self._lines.get_nowait() for _ in range(self._lines.qsize())]
+            if lines:
+                batch = logging.makeLogRecord({"msg": "\n".join(lines)})
+                for handler in self._handlers:
+                    handler.handle(batch)
+
+    def close(self) -> None:
+        self._ended.set()
+        self._has_lines.set()
+        self.flush()
+        for handler in self._handlers:
+            handler.close()
+        super().close()
+
+    def _write_now_and_then(self) -> None:
+        while not self._ended.is_set():
+            self._has_lines.wait()
+            self._ended.wait(self._every_s)
+            self._has_lines.clear()
+            self.flush()
+
+
+def set_up(folder: Path, *, level: str, echoes: bool = True, every_s: float = 0.0) -> logging.Logger:
     """The project's logger, writing to `folder`/moe.log and, with `echoes`, to standard error; a folder that
-    cannot be written leaves only the latter."""
+    cannot be written leaves only the latter. With `every_s` what is no warning is written that often."""
     logger = logging.getLogger(LOGGER)
     for old in list(logger.handlers):
         logger.removeHandler(old)
         old.close()
     logger.setLevel(level if level in LEVELS else "INFO")
     logger.propagate = False
-    handlers: list[logging.Handler] = [logging.StreamHandler()] if echoes else []
+    handlers: list[logging.Handler] = [logging.StreamHandler() if echoes else logging.NullHandler()]
     troubles = [] if level in LEVELS else [f"{clean(level)!r} is no log level ({', '.join(LEVELS)}); using INFO"]
     try:
         handlers.append(_open(folder))
     except OSError as error:
         troubles.append(f"no log file: {error}")
     form = OneLine("%(asctime)s %(levelname)s %(name)s %(message)s")
+    if every_s:
+        handlers = [Batch(handlers, every_s=every_s)]
     for handler in handlers:
         handler.setFormatter(form)
         logger.addHandler(handler)

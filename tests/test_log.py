@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from moe import log
+
+HANG_S = 30
+BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN")
 
 
 @pytest.fixture
@@ -39,9 +44,6 @@ def test_whatever_a_user_writes_stays_one_visible_line(text: str) -> None:
     assert not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in cleaned)
     assert not any(unicodedata.bidirectional(character) in BIDI_CONTROLS for character in cleaned)
     cleaned.encode("utf-8")
-
-
-BIDI_CONTROLS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI", "BN")
 
 
 @given(text=st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn", "Mc"]), max_size=log.MAX_TEXT))
@@ -139,6 +141,62 @@ def test_a_folder_that_cannot_be_written_leaves_standard_error(
     said = capsys.readouterr().err
     assert "no log file" in said
     assert "still heard" in said
+
+
+def test_lines_written_together_are_all_there_in_their_order_once_it_is_closed(
+    logger: logging.Logger, tmp_path: Path
+) -> None:
+    log.set_up(tmp_path, level="INFO", echoes=False, every_s=60)
+    for number in range(50):
+        logger.info("line %d", number)
+    assert (tmp_path / "moe.log").read_text(encoding="utf-8") == ""
+    logger.handlers[0].close()
+    lines = (tmp_path / "moe.log").read_text(encoding="utf-8").splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == [str(number) for number in range(50)]
+
+
+def test_a_warning_does_not_wait_and_takes_along_what_came_before(
+    logger: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.set_up(tmp_path, level="INFO", every_s=60)
+    logger.info("before")
+    logger.warning("now\n%s", "it matters")
+    written = (tmp_path / "moe.log").read_text(encoding="utf-8")
+    assert written == capsys.readouterr().err
+    assert [line.partition(" moe ")[2] for line in written.splitlines()] == ["before", r"now\nit matters"]
+
+
+def test_lines_are_written_after_a_while_without_anybody_asking(logger: logging.Logger, tmp_path: Path) -> None:
+    log.set_up(tmp_path, level="INFO", echoes=False, every_s=0.01)
+    for word in ("first", "second"):
+        logger.info(word)
+        until = time.monotonic() + 10
+        while word not in (tmp_path / "moe.log").read_text(encoding="utf-8"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_lines_gathered_for_a_moment_all_arrive_each_thread_s_in_its_order(
+    logger: logging.Logger, tmp_path: Path
+) -> None:
+    log.set_up(tmp_path, level="INFO", echoes=False, every_s=0.01)
+
+    def write(name: str) -> None:
+        for number in range(200):
+            logger.info("%s-%d", name, number)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(HANG_S)
+    until = time.monotonic() + HANG_S
+    while (text := (tmp_path / "moe.log").read_text(encoding="utf-8")).count("\n") < 800:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    lines = [line.rpartition(" ")[2] for line in text.splitlines()]
+    for name in "abcd":
+        assert [line for line in lines if line.startswith(name)] == [f"{name}-{number}" for number in range(200)]
 
 
 def test_a_full_file_is_put_aside_and_only_so_many_are_kept(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class Api:
             "num_retries": 0,
             "max_retries": 0,
             "drop_params": True,
+            "_skip_mcp_handler": True,  # else tools need a package that LiteLLM does not bring, and may call out
         }
         if self._base:
             call["api_base"] = self._base

@@ -6,6 +6,7 @@ Imported with LiteLLM only, since httpx comes with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -17,6 +18,9 @@ from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachabl
 from .transport import ERROR_BODY_BYTES, refuse
 
 LONGEST_LINE = 16 * 1024 * 1024
+LAST = b"data: [DONE]"
+DRAIN_S = 0.25
+_ACCOUNT = ("openai-organization", "openai-project")
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -29,7 +33,6 @@ class Courier(httpx.AsyncBaseTransport):
         self._inner = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.headers["Accept-Encoding"] = "identity"  # a compressed stream could not be read line by line
         response = await self._send(request)
         if response.status_code >= 300:
             raise await _read_refusal(response)
@@ -66,9 +69,12 @@ class Sieve(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pending = b""
-        async for piece in self._source:  # type: ignore[union-attr]  # an async transport's stream is async
+        source = aiter(self._source)  # type: ignore[arg-type]  # an async transport's stream is async
+        async for piece in source:
             *lines, pending = (pending + piece).split(b"\n")
             kept = [line + b"\n" for line in lines if is_readable(line)]
+            if any(line.rstrip() == LAST for line in lines):
+                await _drain(source)
             if kept:
                 yield b"".join(kept)
             if len(pending) > LONGEST_LINE:
@@ -93,11 +99,35 @@ def is_readable(line: bytes) -> bool:
         return False
 
 
+async def _drain(source: AsyncIterator[bytes]) -> None:
+    """Reads what follows the last event, which no reader does: only a body read to its end frees the connection."""
+
+    async def read_on() -> None:
+        async for _ in source:
+            pass
+
+    with contextlib.suppress(asyncio.TimeoutError, httpx.HTTPError):  # the answer is whole, whatever happens now
+        await asyncio.wait_for(read_on(), DRAIN_S)
+
+
 def _pin(request: httpx.Request, address: str) -> httpx.Request:
     """The same request to one address of its host; Host header and TLS name stay the host's."""
-    extensions = {**request.extensions, "sni_hostname": request.url.host}
-    url = request.url.copy_with(host=address)
-    return httpx.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
+    host = request.url.host
+    return httpx.Request(
+        request.method, request.url.copy_with(host=address), headers=_trim(request.headers, host),
+        stream=request.stream, extensions={**request.extensions, "sni_hostname": host},
+    )
+
+
+def _trim(headers: httpx.Headers, host: str) -> httpx.Headers:
+    """Without what the SDKs add on their own: what they tell of this machine, and the account at OpenAI that the
+    environment names, wherever the request goes. A compressed stream could not be read line by line."""
+    is_openai = host.endswith(".openai.com")
+    kept = [(name, value) for name, value in headers.multi_items()
+            if not name.startswith("x-stainless-") and (is_openai or name not in _ACCOUNT)]
+    trimmed = httpx.Headers(kept)
+    trimmed["Accept-Encoding"] = "identity"
+    return trimmed
 
 
 async def _read_refusal(response: httpx.Response) -> BackendError:

@@ -152,8 +152,8 @@ def _unwrap(error: BaseException | None) -> Iterator[BaseException]:
 
 def _without(key: str, error: BackendError) -> BackendError:
     """The error, the API key blotted out: some servers repeat the one they refuse."""
-    if key and key in error.message:
-        error.message = error.message.replace(key, "***")
+    if key:
+        error.message, error.code = (text.replace(key, "***") for text in (error.message, error.code))
         error.args = (error.message,)
     return error
 

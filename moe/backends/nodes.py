@@ -20,6 +20,8 @@ TAGS_TTL_S = 60.0
 LOADED_TTL_S = 5.0
 DOWN_TTL_S = 1.0
 CHANGED_TTL_S = 1.0
+MOST_MODELS = 1000
+LONGEST_NAME = 256
 PROBE_TIMEOUT_S = 5.0
 PS_TIMEOUT_S = 2.0
 
@@ -203,7 +205,7 @@ class Node:
         found: dict[str, UpstreamModel] = {}
         for entry in _entries(reply):
             name = str(entry.get("model") or entry.get("name") or "")
-            if name:
+            if name.isprintable() and 0 < len(name) <= LONGEST_NAME:
                 found[name] = self._describe(name, entry)
         return found
 
@@ -212,7 +214,7 @@ class Node:
         details = {**_table(shown.get("details")), **_table(entry.get("details"))}
         info = _table(shown.get("model_info"))
         lengths = [value for key, value in info.items() if key.endswith(".context_length") and isinstance(value, int)]
-        capabilities = shown.get("capabilities") or entry.get("capabilities") or ()
+        capabilities = _list(shown.get("capabilities")) or _list(entry.get("capabilities"))
         remote = [table.get(key) for table in (entry, shown) for key in ("remote_host", "remote_model")]
         return UpstreamModel(
             name=name,
@@ -286,12 +288,16 @@ def _unix(stamp: str) -> float:
 
 
 def _entries(reply: Any) -> list[dict[str, Any]]:
-    models = reply.get("models") if isinstance(reply, dict) else None
-    return [entry for entry in models or [] if isinstance(entry, dict)]
+    models = _list(_table(reply).get("models"))
+    return [entry for entry in models[:MOST_MODELS] if isinstance(entry, dict)]
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return value if isinstance(value, int) and 0 < value < 2**53 else 0
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _table(value: Any) -> dict[str, Any]:

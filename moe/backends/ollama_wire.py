@@ -29,6 +29,7 @@ from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
 from .base import BEAT
 
 LONGEST_LINE = 16 * 1024 * 1024
+MOST = 2**53 - 1  # exact in every JSON reader
 
 
 class _Function(Struct, frozen=True):
@@ -76,10 +77,15 @@ def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
         if not piece:
             yield BEAT
             continue
-        yield from reader.read(piece)
+        is_silent = True
+        for chunk in reader.read(piece):
+            is_silent = False
+            yield chunk
         if reader.done is not None:
             yield from _finish(pieces, reader.done)
             return
+        if is_silent:  # empty lines, half a line: whoever waits must be able to give up
+            yield BEAT
     yield from reader.read(b"\n")
     if reader.done is None:
         reader.complain()
@@ -148,7 +154,7 @@ def _parse(text: bytes) -> _Line | None:
         return None
     try:
         return _decode_line(text)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
 
 
@@ -187,7 +193,7 @@ def _done(line: _Line) -> Done:
 
 def _whole(figure: float | None) -> int:
     """What resembles Ollama may write 5.0 for 5."""
-    return max(0, int(figure or 0))
+    return int(min(max(figure or 0, 0), MOST))
 
 
 def write_message(message: Message) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -16,7 +17,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
-from urllib3.util.wait import wait_for_read
+from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .. import __version__, net
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
@@ -24,7 +25,10 @@ from .base import HEARTBEAT_S
 
 POOL_SIZE = 128
 ERROR_BODY_BYTES = 64 * 1024
+PAGE_BYTES = 16 * 1024 * 1024
 HEAD_BYTES = 64 * 1024 + 65536
+LONGEST_CODE = 100
+LONGEST_RETRY_S = 3600.0
 FIRST_FINAL_STATUS = 200
 READ_BYTES = 64 * 1024
 _REFUSALS = (400, 413, 422)
@@ -74,17 +78,15 @@ class Transport:
     def close(self) -> None:
         self._pool.close()
 
-    def fetch(self, method: str, path: str, body: bytes | None = None, *, timeout_s: float) -> Any:
-        """The decoded JSON of a short exchange. Raises BackendError."""
+    def fetch(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Any:
+        """The decoded JSON of a short exchange, which is over after `timeout_s`. Raises BackendError."""
         try:
-            reply = self._ask(method, path, body, timeout_s=timeout_s)
-        except BrokenStream:  # a pooled connection that the other side closed meanwhile, or a real loss: look again
-            reply = self._ask(method, path, body, timeout_s=timeout_s)
-        if reply.status != 200:
-            raise refuse(reply.status, reply.data[:ERROR_BODY_BYTES], reply.headers.get("Retry-After"))
+            page = self._read_page(method, path, body, timeout_s=timeout_s)
+        except BrokenStream:  # a real loss, or nothing that lasts: look again
+            page = self._read_page(method, path, body, timeout_s=timeout_s)
         try:
-            return msgspec.json.decode(reply.data)
-        except (msgspec.DecodeError, RecursionError) as error:
+            return msgspec.json.decode(page)
+        except (ValueError, RecursionError) as error:
             raise BadAnswer(f"not JSON: {error}") from error
 
     def stream(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, None]:
@@ -94,7 +96,10 @@ class Transport:
         sending only: while receiving, whoever takes the heartbeats decides when to give up. Closing the iterator
         closes the connection unless the whole body was read.
         """
-        exchange = yield from self._open(path, body, idle_s=idle_s)
+        yield from self._exchange("POST", path, body, idle_s=idle_s)
+
+    def _exchange(self, method: str, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, None]:
+        exchange = yield from self._open(method, path, body, idle_s=idle_s)
         try:
             if exchange.status == 200:
                 yield from exchange.pieces()
@@ -106,28 +111,30 @@ class Transport:
             raise BrokenStream(f"connection lost: {error!r}") from error
         finally:
             if exchange.is_reusable:
-                exchange.conn.sock.settimeout(self._connect_timeout_s)
                 self._pool._put_conn(exchange.conn)
             else:
                 exchange.conn.close()
 
-    def _ask(self, method: str, path: str, body: bytes | None, *, timeout_s: float) -> urllib3.BaseHTTPResponse:
-        try:
-            return self._pool.urlopen(
-                method, self._path + path, body=body, headers=_headers(), retries=False, redirect=False,
-                timeout=urllib3.Timeout(connect=min(timeout_s, self._connect_timeout_s), read=timeout_s),
-            )
-        except _GONE as error:
-            raise _failure(error) from error
+    def _read_page(self, method: str, path: str, body: bytes, *, timeout_s: float) -> bytes:
+        page = bytearray()
+        deadline = time.monotonic() + timeout_s
+        with contextlib.closing(self._exchange(method, path, body, idle_s=timeout_s)) as pieces:
+            for piece in pieces:
+                page += piece
+                if len(page) > PAGE_BYTES:
+                    raise BadAnswer("the reply is too large")
+                if time.monotonic() > deadline:
+                    raise TimedOut(f"no whole reply within {timeout_s:g} s")
+        return bytes(page)
 
-    def _open(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
+    def _open(self, method: str, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
         """Sends the request and waits for the response's head.
 
         A pooled connection may have been closed by the other side meanwhile: then another one is taken,
         since nothing was produced. urllib3 gives the connection (address check, TLS, reuse), but its
         `urlopen` blocks until the head is there, which for a model is the whole time to the first token.
         """
-        start = f"POST {self._path}{path} HTTP/1.1\r\nHost: {self._authority}\r\n{_FIXED}"
+        start = f"{method} {self._path}{path} HTTP/1.1\r\nHost: {self._authority}\r\n{_FIXED}"
         request = f"{start}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
         while True:
             conn: Any = self._pool._get_conn()
@@ -136,10 +143,9 @@ class Transport:
                 if not was_used:
                     conn.timeout = self._connect_timeout_s
                     conn.connect()
+                    conn.sock.setblocking(False)
                 sock: socket.socket = conn.sock
-                sock.settimeout(idle_s)
-                sock.sendall(request)
-                sock.setblocking(False)
+                _send(sock, request, idle_s=idle_s)
                 exchange = _Exchange(conn, sock)
                 yield from exchange.await_head()
                 return exchange
@@ -172,35 +178,35 @@ class _Exchange:
 
     def await_head(self) -> Iterator[bytes]:
         """Heartbeats until the status and headers are read."""
-        while not self.status:
-            if not self._is_readable():
-                yield b""
-            elif not self._receive():
+        while True:
+            if self._is_readable() and not self._receive():
                 raise ConnectionResetError("closed before an answer")
+            if self.status:
+                return
+            yield b""
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives, with a heartbeat for every wait."""
+        """The body as it arrives, with a heartbeat for every wait, and for everything that brings nothing."""
         while True:
             if self._body:
                 yield b"".join(self._body)
                 self._body.clear()
             if self._ended:
                 return
-            if not self._is_readable():
-                yield b""
-            elif not self._receive():
+            if self._is_readable() and not self._receive():
                 if "content-length" in self._headers or "transfer-encoding" in self._headers:
                     raise ConnectionResetError("closed inside the body")
                 self._ended = True  # without a length the end of the connection is the end of the body
+            elif not (self._body or self._ended):
+                yield b""
 
     def refusal(self) -> Generator[bytes, None, BackendError]:
         text = b""
         for piece in self.pieces():
             text += piece
-            if not piece:
-                yield b""
             if len(text) > ERROR_BODY_BYTES:
                 break
+            yield b""
         return refuse(self.status, text, self._headers.get("retry-after"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -239,8 +245,22 @@ class _Exchange:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None  # a Ctrl-C that came while a callback ran, which httptools disguises
             raise BadAnswer(f"not HTTP: {error}") from error
         return bool(data)
+
+
+def _send(sock: socket.socket, data: bytes, *, idle_s: float) -> None:
+    """Over a socket that does not block. Raises TimeoutError when the other side takes nothing for `idle_s`."""
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[sock.send(left):]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError) as wanted:
+            await_turn = wait_for_read if isinstance(wanted, ssl.SSLWantReadError) else wait_for_write
+            if not await_turn(sock, idle_s):
+                raise TimeoutError from wanted
 
 
 def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
@@ -259,31 +279,27 @@ def read_error(body: bytes) -> tuple[str, str]:
     """The message (at most 2,000 characters) and the code in an error body of any dialect, "" where there is none."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace").strip()[:2000], ""
     inner = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(inner, dict):
         return str(inner)[:2000], ""
     code = inner.get("code")
-    return str(inner.get("message") or inner.get("detail") or "")[:2000], code if isinstance(code, str) else ""
+    return str(inner.get("message") or inner.get("detail") or "")[:2000], code if isinstance(code, str) and len(code) <= LONGEST_CODE else ""
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds; its date form is turned into a distance from now."""
+    """`Retry-After` in seconds, at most an hour; its date form is turned into a distance from now."""
     if not retry_after:
         return None
     try:
-        return max(0.0, float(retry_after))
+        wait_s = float(retry_after)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _headers() -> dict[str, str]:
-    return {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": f"moe/{__version__}"}
+        try:
+            wait_s = parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return min(max(0.0, wait_s), LONGEST_RETRY_S)
 
 
 def _failure(error: Exception) -> BackendError:

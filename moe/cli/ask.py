@@ -36,7 +36,8 @@ def read_text(given: str | None) -> str:
     text = given
     if given in (None, "-"):
         stream = getattr(sys.stdin, "buffer", None)
-        text = stream.read().decode("utf-8-sig", "replace") if stream is not None else sys.stdin.read()
+        read = stream.read().decode("utf-8-sig", "replace") if stream is not None else sys.stdin.read()
+        text = read.rstrip("\r\n")  # echo's line end is not part of the prompt
     if not text or not text.strip():
         raise Misuse("the prompt is empty")
     return text

@@ -118,11 +118,11 @@ def write_whole(target: Path) -> Iterator[IO[bytes]]:
 
     What is no plain file (a pipe, /dev/stdout) is written to directly.
     """
-    target = target.resolve()
     if target.exists() and not target.is_file():
         with target.open("wb") as stream:
             yield stream
         return
+    target = target.resolve()
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with part.open("xb") as stream:

@@ -45,17 +45,28 @@ class Chat:
         self._model = model
 
     def run(self) -> None:
+        """Ctrl-C, however often, ends an answer and never the conversation."""
         self._terminal.whisper("moe: /help lists the commands, Ctrl-D ends\n")
-        while (text := self._read()) is not None:
-            if not text.strip():
-                continue
+        is_over = was_stopped = False
+        while not is_over:
             try:
-                if self._obey(text):
-                    return
-            except MoeError as error:
-                self._terminal.complain(explain(error))
+                if was_stopped:
+                    was_stopped = False
+                    self._terminal.whisper("\nstopped\n")
+                is_over = self._step()
             except KeyboardInterrupt:
-                self._terminal.whisper("\nstopped\n")
+                was_stopped = True
+
+    def _step(self) -> bool:
+        """One line read and obeyed; whether it was the last."""
+        text = self._read()
+        if text is None:
+            return True
+        try:
+            return bool(text.strip()) and self._obey(text)
+        except MoeError as error:
+            self._terminal.complain(explain(error))
+            return False
 
     def _read(self) -> str | None:
         """The next line; None at the end. Ctrl-C only drops what was typed."""
@@ -70,8 +81,8 @@ class Chat:
 
     def _obey(self, text: str) -> bool:
         """Whether that was the last line."""
-        word, _, rest = text.strip().partition(" ")
-        match word:
+        word, _, rest = text.partition(" ")
+        match word.strip():
             case "/quit" | "/exit":
                 return True
             case "/help":

@@ -72,16 +72,17 @@ def _check_experts(file: ExpertsFile, sheet: Sheet) -> None:
 
 
 def _find_experts(folder: Path, named: str, sheet: Sheet) -> Path | None:
-    """Where the experts are: `named` counts from the config folder's parent, as LeMoE's "config/experts.json".
+    """Where the experts are: `named` counts from the config folder's parent.
 
-    In a config folder of another name that "config/" means the folder itself. What leads out of the parent, by dots
-    or by symbolic links, is a fault and None.
+    LeMoE's "config/experts.json" means the file beside config.json, whatever the folder's name. What leads out of
+    the parent, by dots or by symbolic links, is a fault and None.
     """
     try:
         home = folder.resolve().parent
         path = home / named if named else folder / "experts.json"
-        if Path(named).parent == Path("config") and not path.exists():
-            path = folder / path.name
+        beside = folder / path.name
+        if Path(named).parent == Path("config") and beside.exists():
+            path = beside
         target = path.resolve()
     except (OSError, ValueError, RuntimeError) as error:
         sheet.fault(("router", "categories_file"), f"{named!r} is not a usable path: {error}")

@@ -55,7 +55,7 @@ class Breaker:
             self._is_probing = False
             now = self._clock()
             if self._failed >= self._limit:
-                self._open_until = now + self._cooldown_s
+                self._open_until = max(self._open_until, now + self._cooldown_s)
             if wait_s:
                 self._open_until = max(self._open_until, now + wait_s)
 

@@ -30,6 +30,7 @@ EXPOSED_HEADERS = (
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::\d{0,5})?")
 
 
@@ -107,14 +108,15 @@ class Guard:
             self._limiter.count(client)
 
     def check_size(self, body: bytes, *, may_carry_media: bool) -> None:
-        """Raises TooLarge before the body is parsed: over the media limit, or large without any media."""
-        size = len(body)
-        if size <= self._server.max_body_bytes:
+        """Raises TooLarge before the body is parsed: over the media limit, or large for other reasons than media."""
+        size, limit = len(body), self._server.max_body_bytes
+        if size <= limit:
             return
         if size > self._server.max_body_bytes_media:
             raise TooLarge(f"the body is larger than {self._server.max_body_bytes_media} bytes")
-        if not may_carry_media or (b"base64," not in body and b'"images"' not in body):
-            raise TooLarge(f"the body is larger than {self._server.max_body_bytes} bytes")
+        has_media = may_carry_media and (b"base64," in body or b'"images"' in body)
+        if not has_media or len(body.translate(None, _BASE64)) > limit:
+            raise TooLarge(f"the body is larger than {limit} bytes")
 
     def check_text(self, body: bytes, asked: ChatRequest) -> None:
         """Raises TooLarge when what is not media exceeds the plain limit."""

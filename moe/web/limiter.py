@@ -35,7 +35,8 @@ class Limiter:
             while times and times[0] <= now - WINDOW_S:
                 times.popleft()
             if len(times) >= self.limit:
-                wait_s = max(1, math.ceil(times[len(times) - self.limit] + WINDOW_S - now))
+                left_s = times[len(times) - self.limit] + WINDOW_S - now
+                wait_s = min(max(1, math.ceil(left_s)), int(WINDOW_S))
                 raise TooManyRequests(
                     f"rate limit of {self.limit} requests a minute reached; try again in {wait_s} s",
                     retry_after_s=wait_s,

@@ -8,14 +8,21 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-
-from tests.live import Live
+from typing import Any, NamedTuple, Protocol
 
 GUARD_S = 30.0  # far beyond anything that should happen; only there to fail rather than hang
 ECHO = {"id": 0, "label": "fallback", "type": "echo"}
 OMIT = "\0"  # as a header's value: the header is not sent
 CHATS = ("/v1/chat/completions", "/api/chat", "/api/generate")
+
+
+class Place(Protocol):
+    """Whatever listens: a server in this process, or the program in one of its own."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
 
 
 class Reply(NamedTuple):
@@ -34,11 +41,11 @@ class Reply(NamedTuple):
         return str(error["message"] if isinstance(error, dict) else error)
 
 
-def connect(server: Live) -> socket.socket:
+def connect(server: Place) -> socket.socket:
     return socket.create_connection((server.host, server.port), timeout=GUARD_S)
 
 
-def send(server: Live, raw: bytes, *, method: str = "POST") -> Reply:
+def send(server: Place, raw: bytes, *, method: str = "POST") -> Reply:
     """The first reply to `raw` on a connection of its own."""
     with connect(server) as sock:
         sock.sendall(raw)
@@ -61,7 +68,7 @@ def read_all(sock: socket.socket) -> bytes:
 
 
 def call(
-    server: Live, method: str, target: str | bytes, body: bytes | None = None, *, headers: dict[str, str] | None = None
+    server: Place, method: str, target: str | bytes, body: bytes | None = None, *, headers: dict[str, str] | None = None
 ) -> Reply:
     """One request; `target` and header values go out byte for byte (latin-1)."""
     request = write_request(method, target, body, headers=headers, host=f"127.0.0.1:{server.port}")
@@ -80,7 +87,7 @@ def write_request(
     return b"%s %s HTTP/1.1\r\n%s\r\n" % (method.encode(), raw_target, lines.encode("latin-1")) + (body or b"")
 
 
-def post(server: Live, path: str, body: object, *, headers: dict[str, str] | None = None) -> Reply:
+def post(server: Place, path: str, body: object, *, headers: dict[str, str] | None = None) -> Reply:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return call(server, "POST", path, data, headers=headers)
 
@@ -91,7 +98,7 @@ def write_prompt(path: str, text: str, **more: Any) -> dict[str, Any]:
     return {"stream": False, **asked, **more}
 
 
-def ask(server: Live, text: str = "hello", *, path: str = "/v1/chat/completions", **more: Any) -> Reply:
+def ask(server: Place, text: str = "hello", *, path: str = "/v1/chat/completions", **more: Any) -> Reply:
     return post(server, path, write_prompt(path, text, **more))
 
 
@@ -102,7 +109,7 @@ def read_text(reply: Reply) -> str:
     return str(message["content"] if message else body["response"])
 
 
-def assert_serves(server: Live) -> None:
+def assert_serves(server: Place) -> None:
     """A good request is answered as ever."""
     reply = ask(server, "still there?")
     assert reply.status == 200, reply
@@ -132,7 +139,7 @@ def becomes_true(condition: Callable[[], bool], *, within_s: float = GUARD_S) ->
 
 
 @contextmanager
-def open_stream(server: Live, text: str = "go on", *, path: str = "/api/chat", **more: Any) -> Iterator[socket.socket]:
+def open_stream(server: Place, text: str = "go on", *, path: str = "/api/chat", **more: Any) -> Iterator[socket.socket]:
     """A streaming chat whose status line has arrived; the rest is left unread."""
     body = json.dumps(write_prompt(path, text, **more) | {"stream": True}).encode()
     with connect(server) as sock:

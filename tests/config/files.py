@@ -18,7 +18,8 @@ FALLBACK: Mapping[str, Any] = {"id": 0, "label": "fallback", "model_name": "auto
 
 def expert(id: int, label: str, **more: Any) -> dict[str, Any]:
     """An expert against which no rule speaks."""
-    return {"id": id, "label": label, "keywords": [f"{label} {number}" for number in range(KEYWORDS)], "model_name": "auto", **more}
+    keywords = [f"{label} {number}" for number in range(KEYWORDS)]
+    return {"id": id, "label": label, "keywords": keywords, "model_name": "auto", **more}
 
 
 def write_folder(

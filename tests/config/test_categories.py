@@ -26,6 +26,8 @@ def test_lemoes_name_means_that_also_in_a_folder_of_another_name(tmp_path: Path)
     folder = write_folder(tmp_path, config={"router": {"categories_file": "config/experts.json"}}, experts=OTHERS)
     folder = folder.rename(tmp_path / "etc-moe")
     assert read_config(folder).expert("other") is not None
+    write_folder(tmp_path)  # and also where there is another folder "config"
+    assert read_config(folder).expert("other") is not None
 
 
 @pytest.mark.parametrize("name", ["team/mine.json", "./team/mine.json", "config/../team/mine.json", "mine.json"])

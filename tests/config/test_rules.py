@@ -36,8 +36,8 @@ def test_more_experts_than_max_experts_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "label",
-    ["a/b", "a\\b", "..", "a..b", "../../etc/passwd", "", "  ", "a\nb", "a\x00b", "a\x7f", "\u202ea", "\ud83d", "\u200b",
-     "x:latest"],
+    ["a/b", "a\\b", "..", "a..b", "../../etc/passwd", "", "  ", "a\nb", "a\x00b", "a\x7f", "\u202ea", "\ud83d",
+     "\u200b", "x:latest"],
 )
 @pytest.mark.parametrize("field", ["label", "alias"])
 def test_a_name_that_could_not_be_shown_or_asked_for_is_refused(tmp_path: Path, label: str, field: str) -> None:

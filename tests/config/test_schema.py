@@ -12,6 +12,7 @@ from moe.config import schema
 from moe.config.settings import ROOT
 from tests.config.test_lemoe import LATER, LEMOE
 
+
 def test_the_tracked_file_is_what_the_program_generates() -> None:
     text = (ROOT / "config" / "schema.json").read_text(encoding="utf-8")
     assert text == json.dumps(schema(), indent=1) + "\n", "python -m moe schema > config/schema.json"

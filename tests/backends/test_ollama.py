@@ -1,0 +1,305 @@
+"""What is particular about Ollama: contexts that fit, several machines, completions, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from moe.backends.nodes import Node
+from moe.backends.ollama import Ollama
+from moe.backends.preference import Conversations
+from moe.config import RunnerConfig
+from moe.core import Completion, Done, Image, Message, Sampling, Text, ToolCall
+from moe.errors import TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
+from tests.backends.rig import CAPABLE, MODEL, Rig, ask, end_of, ollama_rig, said, text_of
+from tests.fakes import FakeModel, FakeOllama, RefusedPort, SilentPort, answer, fake_ollama, garbage, hang, http_error
+
+# 2.5 bytes are taken for a token, so this many characters are a thousand.
+THOUSAND = 2500
+
+
+def sent_context(rig: Rig) -> Any:
+    return rig.body.get("options", {}).get("num_ctx")
+
+
+# The context
+
+
+def test_a_short_prompt_leaves_the_context_as_it_is(ollama: Rig) -> None:
+    ollama.chat()
+    assert sent_context(ollama) is None
+    assert ollama.body["truncate"] is False
+
+
+@pytest.mark.parametrize(("thousands", "output", "context"), [
+    (2, None, None), (4, None, 8192), (6, None, 8192), (9, None, 16384), (1, 6000, 8192), (100, None, 131_072),
+    (130, None, 131_072),
+])
+def test_the_context_doubles_until_prompt_and_output_fit(
+    ollama: Rig, thousands: int, output: int | None, context: int | None
+) -> None:
+    ollama.chat("x" * thousands * THOUSAND, sampling=Sampling(max_tokens=output))
+    assert sent_context(ollama) == context
+
+
+def test_a_context_once_raised_stays_while_the_model_is_loaded(ollama: Rig) -> None:
+    ollama.chat("x" * 6 * THOUSAND)
+    assert sent_context(ollama) == 8192
+    for _ in range(2):
+        ollama.chat("short")
+        assert sent_context(ollama) == 8192
+    assert len(ollama.upstream.models.loads) == 1  # type: ignore[union-attr]
+
+
+def test_a_context_that_someone_else_raised_is_kept(executor: ThreadPoolExecutor) -> None:
+    with ollama_rig(executor) as rig:
+        rig.upstream.models.load(CAPABLE, num_ctx=32_768, keep_s=300)  # type: ignore[union-attr]
+        rig.backend._nodes[0].refresh(wait=True)  # type: ignore[attr-defined]
+        rig.backend._nodes[0]._loaded_due = 0  # type: ignore[attr-defined]
+        rig.backend.first_token_limit_s(ask())
+        rig.chat()
+        assert sent_context(rig) == 32_768
+
+
+def test_what_the_client_or_the_config_says_is_obeyed(ollama: Rig) -> None:
+    ollama.chat("x" * 20 * THOUSAND, sampling=Sampling(options={"num_ctx": 2048}))
+    assert sent_context(ollama) == 2048
+
+
+def test_the_models_own_limit_is_the_most(executor: ThreadPoolExecutor) -> None:
+    with ollama_rig(executor, FakeModel(MODEL, context_length=6000, loaded=True)) as rig:
+        rig.chat("x" * 5 * THOUSAND)
+        assert sent_context(rig) == 6000
+        assert rig.backend.context_tokens(MODEL + ":latest") == 6000
+
+
+def test_a_prompt_that_can_never_fit_is_refused_here_with_its_reason(executor: ThreadPoolExecutor) -> None:
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", context_length=2048)) as rig:
+        with pytest.raises(UpstreamRefusal, match="context length of 2048") as refusal:
+            rig.chat("x" * 20 * THOUSAND, model=f"{MODEL}:latest")
+        assert refusal.value.code == "context_length_exceeded"
+        assert not rig.asked
+
+
+def test_images_and_tools_count_too(ollama: Rig) -> None:
+    ollama.chat(messages=(Message("user", (Text("?"), *[Image("QUJD")] * 5)),))
+    assert sent_context(ollama) == 8192
+
+
+# Completions and loading
+
+
+def test_a_bare_completion_goes_to_generate_as_it_is(ollama: Rig) -> None:
+    bare = Completion(prompt="def f(", suffix="return 1", raw=True)
+    chunks = ollama.chat(messages=(), completion=bare)
+    assert text_of(chunks).startswith(f"[{MODEL}")
+    assert ollama.asked[0].path == "/api/generate"
+    assert {name: ollama.body[name] for name in ("prompt", "suffix", "raw")} == {
+        "prompt": "def f(", "suffix": "return 1", "raw": True,
+    }
+    assert "messages" not in ollama.body
+
+
+def test_the_context_of_a_completion_comes_back(ollama: Rig) -> None:
+    done = end_of(ollama.chat(messages=(), completion=Completion(prompt="hi", context=(1, 2, 3))))
+    assert ollama.body["context"] == [1, 2, 3]
+    assert done.context[:3] == (1, 2, 3)
+
+
+@pytest.mark.parametrize(("keep_alive", "finish"), [(None, "load"), (0, "unload")])
+def test_a_request_without_a_prompt_loads_or_unloads(ollama: Rig, keep_alive: Any, finish: str) -> None:
+    chunks = ollama.chat(messages=(), keep_alive=keep_alive)
+    assert [type(chunk) for chunk in chunks] == [Done]
+    assert end_of(chunks).finish == finish
+
+
+@pytest.mark.parametrize(("given", "sent"), [("5m", "5m"), ("300", 300), ("-1", -1), (0, 0), (12.5, 12.5)])
+def test_keep_alive_is_sent_as_ollama_reads_it(ollama: Rig, given: Any, sent: Any) -> None:
+    ollama.chat(keep_alive=given)
+    assert ollama.body["keep_alive"] == sent
+    assert type(ollama.body["keep_alive"]) is type(sent)
+
+
+@pytest.mark.parametrize("think", [True, False, "high"])
+def test_think_is_sent_to_a_model_that_can(executor: ThreadPoolExecutor, think: Any) -> None:
+    thinker = FakeModel(f"{MODEL}:latest", capabilities=("completion", "thinking"), loaded=True)
+    with ollama_rig(executor, thinker) as rig:
+        rig.chat(think=think, model=f"{MODEL}:latest")
+        assert rig.body["think"] == think
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest")) as rig:
+        rig.chat(think=think, model=f"{MODEL}:latest")
+        assert "think" not in rig.body
+
+
+def test_options_of_its_own_are_passed_with_the_common_ones(ollama: Rig) -> None:
+    ollama.chat(sampling=Sampling(top_k=5, min_p=0.1, repeat_penalty=1.5, options={"mirostat": 2, "num_gpu": 1}))
+    expected = {"top_k": 5, "min_p": 0.1, "repeat_penalty": 1.5, "mirostat": 2, "num_gpu": 1}
+    assert {name: ollama.body["options"][name] for name in expected} == expected
+
+
+def test_arguments_that_are_no_object_are_not_lost(ollama: Rig) -> None:
+    for text in ("not json", "[1]", "5"):
+        ollama.chat(messages=(Message("assistant", (ToolCall("a", "f", text),)), Message("user", (Text("?"),))))
+        assert "_raw" in ollama.body["messages"][0]["tool_calls"][0]["function"]["arguments"]
+
+
+def test_figures_with_a_point_are_read(ollama: Rig) -> None:
+    line = b'{"message":{"content":"hi"},"done":true,"eval_count":5.0,"prompt_eval_count":2,"eval_duration":1.5e9}\n'
+    ollama.plays(garbage(line))
+    usage = end_of(ollama.chat()).usage
+    assert usage is not None
+    assert (usage.completion_tokens, usage.completion_ns) == (5, 1_500_000_000)
+
+
+# What it can do
+
+
+@pytest.mark.parametrize(("capabilities", "fields", "why"), [
+    (("completion",), {"tools": ({"type": "function"},)}, "does not support tools"),
+    (("completion",), {"messages": (Message("user", (Image("QUJD"),)),)}, "does not support images"),
+    (("completion",), {"completion": Completion(prompt="a", suffix="b")}, "does not support insert"),
+    (("embedding",), {}, "does not support chat"),
+    (("completion", "tools"), {"tools": ({"type": "function"},)}, ""),
+    (("completion",), {"messages": ()}, ""),
+    ((), {"tools": ({"type": "function"},)}, ""),
+])
+def test_what_a_model_is_known_to_lack_is_said_beforehand(
+    executor: ThreadPoolExecutor, capabilities: tuple[str, ...], fields: dict[str, Any], why: str
+) -> None:
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", capabilities=capabilities)) as rig:
+        assert rig.backend.misfit(ask(model=f"{MODEL}:latest", **fields)) == why
+        assert rig.backend.misfit(ask(model="never-heard-of", **fields)) == ""
+
+
+def test_trouble_is_told_from_what_is_known(ollama: Rig) -> None:
+    assert ollama.backend.trouble(f"{MODEL}:latest") == ""
+    assert ollama.backend.trouble("other") == "the model is not installed"
+
+
+# How long it is waited for
+
+
+def test_a_cold_model_gets_time_to_load(executor: ThreadPoolExecutor) -> None:
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest")) as rig:
+        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", loaded=True)) as rig:
+        limit_s = rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest"))
+        assert 12 <= limit_s < 13
+        assert rig.backend.first_token_limit_s(ask("x" * THOUSAND, model=f"{MODEL}:latest")) == pytest.approx(32, abs=1)
+
+
+def test_a_model_that_left_the_memory_while_nobody_asked_gets_time_too(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
+    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", loaded=True)) as rig:
+        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) < 13
+        rig.upstream.models.unload(MODEL)  # type: ignore[union-attr]
+        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
+
+
+def test_a_node_that_is_off_does_not_shorten_the_time_of_the_other(executor: ThreadPoolExecutor) -> None:
+    with fake_ollama([FakeModel(f"{MODEL}:latest")]) as fake, RefusedPort() as port, group(executor, fake.url, port.url) as two:
+        assert two.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
+
+
+# Several machines
+
+
+@contextmanager
+def group(executor: ThreadPoolExecutor, *urls: str) -> Iterator[Ollama]:
+    nodes = [Node(url, connect_timeout_s=0.5, executor=executor) for url in urls]
+    for node in nodes:
+        node.refresh(wait=True)
+    yield Ollama(nodes, RunnerConfig(), Conversations())
+    for node in nodes:
+        node.close()
+
+
+@pytest.fixture
+def two(executor: ThreadPoolExecutor) -> Iterator[tuple[FakeOllama, FakeOllama, Ollama]]:
+    ready = FakeModel(MODEL, loaded=True)
+    with fake_ollama([ready]) as a, fake_ollama([ready]) as b, group(executor, a.url, b.url) as both:
+        yield a, b, both
+
+
+Two = tuple[FakeOllama, FakeOllama, Ollama]
+LATEST = f"{MODEL}:latest"
+
+
+def chats(fake: FakeOllama) -> int:
+    return len(fake.requests_to("/api/chat"))
+
+
+def test_a_conversation_stays_on_its_machine(two: Two) -> None:
+    a, b, both = two
+    for turn in range(6):
+        opening = Message("user", (Text("my first words"),))
+        said(both.chat(ask(model=LATEST, messages=(opening, *[Message("user", (Text(f"turn {turn}"),))] * turn))))
+    assert sorted((chats(a), chats(b))) == [0, 6]
+
+
+def test_requests_at_the_same_time_are_shared_out(two: Two) -> None:
+    a, b, both = two
+    for fake in (a, b):
+        fake.script("/api/chat", [hang()])
+    running = [both.chat(ask(f"conversation {number}", model=LATEST)) for number in range(6)]
+    for chunks in running:
+        next(chunks)
+    assert (chats(a), chats(b)) == (3, 3)
+    for chunks in running:
+        chunks.close()
+
+
+def test_a_machine_that_refuses_is_passed_over_by_the_next_call(two: Two) -> None:
+    a, b, both = two
+    a.stop()
+    outcomes = []
+    for _ in range(3):
+        try:
+            outcomes.append(text_of(said(both.chat(ask(model=LATEST)))))
+        except Unreachable:
+            outcomes.append("unreachable")
+    assert outcomes.count("unreachable") <= 1
+    assert chats(b) >= 2
+
+
+@pytest.mark.parametrize("step", [hang(), http_error(500), http_error(503)])
+def test_a_machine_that_gave_nothing_is_not_asked_first_again(two: Two, step: Any) -> None:
+    a, b, both = two
+    for fake in (a, b):
+        fake.script("/api/chat", [step, answer("fine")])
+    first = both.chat(ask(model=LATEST))
+    try:
+        next(first)
+    except UpstreamFailure:
+        assert step != hang()
+    first.close()
+    second = both.chat(ask(model=LATEST))
+    try:
+        next(second)
+    except UpstreamFailure:
+        assert step != hang()
+    second.close()
+    assert (chats(a), chats(b)) == (1, 1)
+
+
+def test_a_refusal_says_nothing_against_the_machine(two: Two) -> None:
+    a, b, both = two
+    for fake in (a, b):
+        fake.script("/api/chat", [http_error(400)])
+    for _ in range(3):
+        with pytest.raises(UpstreamRefusal):
+            said(both.chat(ask(model=LATEST)))
+    assert sorted((chats(a), chats(b))) == [0, 3]
+
+
+def test_a_machine_that_swallows_connections_is_not_waited_for_twice(executor: ThreadPoolExecutor) -> None:
+    with SilentPort() as port, group(executor, port.url) as alone:
+        with pytest.raises((Unreachable, TimedOut)):
+            said(alone.chat(ask()))
+        assert alone.trouble(MODEL) == "unreachable"

@@ -1,0 +1,79 @@
+"""app.py as a program: what a signal does, what stays on disk, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from moe.config.settings import ROOT
+from tests.live import write_config
+from tests.test_service import HANG_S, PARROT, becomes, chat, labels
+
+
+@contextmanager
+def program(folder: Path) -> Iterator[tuple[str, Path, int]]:
+    """`app.py` in a process of its own: its URL, its log file, its process id; ended by SIGTERM."""
+    write_config(folder, experts=[PARROT])
+    places = {name: str(folder / name.removeprefix("MOE_").lower()) for name in ("MOE_LOGS", "MOE_MODELS", "MOE_DATA")}
+    arguments = [sys.executable, str(ROOT / "app.py"), "--port", "0", "--config", str(folder / "config")]
+    with (
+        (folder / "out").open("w") as out,
+        subprocess.Popen(arguments, env={**os.environ, **places}, stdout=out, stderr=out) as process,
+    ):
+        try:
+            log = folder / "logs" / "moe.log"
+            assert becomes(lambda: process.poll() is not None or (log.exists() and "serves on" in log.read_text()))
+            found = re.search(r"serves on (http://\S+)", (folder / "out").read_text())
+            assert found is not None, (folder / "out").read_text()
+            yield found[1], log, process.pid
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(HANG_S) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")
+def test_sighup_reloads_and_a_refused_config_is_told_in_the_log(tmp_path: Path) -> None:
+    with program(tmp_path) as (url, log, process):
+        experts = tmp_path / "config" / "experts.json"
+        os.kill(process, signal.SIGHUP)  # nothing has changed: only the signal can be the reason
+        assert becomes(lambda: log.read_text().count("config reloaded: 1 experts") == 1)
+
+        write_config(tmp_path, experts=[PARROT, {"id": 1, "label": "late", "type": "echo"}])
+        os.kill(process, signal.SIGHUP)
+        assert becomes(lambda: labels(url) == ["fallback", "late"])
+
+        experts.write_text("{", encoding="utf-8")
+        os.kill(process, signal.SIGHUP)
+        assert becomes(lambda: "config not reloaded" in log.read_text())
+        assert str(experts) in log.read_text()
+        assert labels(url) == ["fallback", "late"]
+
+
+def test_the_process_keeps_what_it_counted(tmp_path: Path) -> None:
+    with program(tmp_path) as (url, _, _):
+        chat(url, "count me")
+    counted = json.loads((tmp_path / "data" / "models.json").read_text(encoding="utf-8"))["models"]
+    assert counted["fallback echo"]["answers"] == 1
+
+
+def test_a_refused_config_ends_the_start_with_every_problem(tmp_path: Path) -> None:
+    write_config(tmp_path, config={"server": {"port": 99999}}, experts=[{"id": 1, "label": "a/b"}])
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "app.py"), "--config", str(tmp_path / "config")], capture_output=True, text=True,
+        timeout=HANG_S, check=False, env={**os.environ, "MOE_LOGS": str(tmp_path / "logs")},
+    )
+    assert ended.returncode == 2
+    assert "config.json:1: at $.server.port" in ended.stderr
+    assert "no expert has id 0" in ended.stderr
+    assert '"a/b" must be' in ended.stderr
+    assert "Traceback" not in ended.stderr

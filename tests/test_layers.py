@@ -1,0 +1,96 @@
+"""The house's plan, kept by the code: imports go down only, and each heavy or delicate thing has one place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from moe.config.settings import ROOT
+
+FLOORS = (
+    {"core", "errors", "__version__"},
+    {"net"},
+    {"config", "metrics", "log", "bert", "hub"},
+    {"embed", "encoders"},
+    {"backends", "dialects", "routing"},
+    {"pipeline"},
+    {"build", "web"},
+    {"service"},
+    {"app", "cli"},
+    {"__main__"},
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted([ROOT / "app.py", *(ROOT / "moe").rglob("*.py")])
+# What may be imported where; the heavy ones moreover only inside a function.
+PLACES = {
+    "flask": {"app.py", "moe/web"},
+    "werkzeug": {"moe/web"},
+    "waitress": {"moe/web"},
+    "urllib3": {"moe/backends/transport.py"},
+    "litellm": {"moe/backends/engine.py"},
+    "onnxruntime": {"moe/embed.py", "moe/encoders.py"},
+    "sentence_transformers": {"moe/embed.py"},
+    "torch": {"moe/embed.py"},
+    "llama_cpp": set(),
+    "sqlite3": set(),
+}
+HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "torch", "llama_cpp")
+
+
+def where(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def room_of(file: Path) -> str:
+    """The room a module stands in: a folder of moe/, a module beside them, or app."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
+def imports(file: Path) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every import with its line: ("moe", "config", "schema") however it is written."""
+    package = file.relative_to(ROOT).parent.parts
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((tuple(alias.name.split(".")), node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            yield from (((*module, alias.name), node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room_of(file) != "__init__"], ids=where)
+def test_imports_go_down_only(file: Path) -> None:
+    own = room_of(file)
+    reached = {(path[1] if path[0] == "moe" else path[0], line) for path, line in imports(file)
+               if path[0] in ("moe", "app")}
+    upwards = [f"line {line}: {room}" for room, line in reached if room != own and FLOOR_OF[room] >= FLOOR_OF[own]]
+    assert upwards == []
+
+
+@pytest.mark.parametrize("package", PLACES)
+def test_it_is_imported_in_its_place_only(package: str) -> None:
+    users = {where(file) for file in FILES for path, _ in imports(file) if path[0] == package}
+    homes = {user: {place for place in PLACES[package] if f"{user}/".startswith(f"{place}/")} for user in users}
+    assert [user for user, places in homes.items() if not places] == []
+    assert set().union(*homes.values()) == PLACES[package]
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_what_is_heavy_is_imported_only_when_it_is_needed(package: str) -> None:
+    for file in FILES:
+        top = ast.parse(file.read_text(encoding="utf-8")).body
+        eager = [node for node in top if isinstance(node, (ast.Import, ast.ImportFrom))]
+        names = [alias.name for node in eager for alias in node.names]
+        names += [node.module or "" for node in eager if isinstance(node, ast.ImportFrom)]
+        assert package not in {name.split(".")[0] for name in names}, where(file)
+
+
+def test_only_one_module_reads_the_environment() -> None:
+    readers = {where(file) for file in FILES for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+               if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+               and isinstance(node.value, ast.Name) and node.value.id == "os"}
+    assert readers == {"moe/config/settings.py"}
