@@ -99,7 +99,8 @@ class Catalog:
         return list(cards.values())
 
     def _choose(self, group: Group, states: tuple[NodeState, ...]) -> dict[str, str]:
-        models = {name: model for state in states for name, model in state.models.items()}
+        live = [state for state in states if state.is_up] or states
+        models = {name: model for state in live for name, model in state.models.items()}
         loaded = {name for state in states for name in state.loaded}
         experts = [e for e in self._experts if e.model_name == "auto" and self.group_of(e) == group]
         return choose(experts, models.values(), loaded=dict.fromkeys(loaded), memory_bytes=_memory(group, models))

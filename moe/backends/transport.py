@@ -285,7 +285,8 @@ def read_error(body: bytes) -> tuple[str, str]:
     if not isinstance(inner, dict):
         return str(inner)[:2000], ""
     code = inner.get("code")
-    return str(inner.get("message") or inner.get("detail") or "")[:2000], code if isinstance(code, str) and len(code) <= LONGEST_CODE else ""
+    is_word = isinstance(code, str) and len(code) <= LONGEST_CODE
+    return str(inner.get("message") or inner.get("detail") or "")[:2000], str(code) if is_word else ""
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -17,7 +17,7 @@ from moe.config import RunnerConfig
 from moe.core import ChatRequest, Chunk, Done, Expert, Heartbeat, Message, Text
 from tests.fakes import FakeModel, FakeOllama, FakeOpenAI, Request, Step, fake_ollama, fake_openai
 
-MODEL = "some-model"
+MODEL = "some-model:7b"
 CAPABLE = FakeModel(MODEL, capabilities=("completion", "tools", "vision", "insert"), loaded=True)
 CHAT_PATHS = ("/api/chat", "/api/generate", "/v1/chat/completions")
 

@@ -55,11 +55,12 @@ def test_a_context_once_raised_stays_while_the_model_is_loaded(ollama: Rig) -> N
     assert len(ollama.upstream.models.loads) == 1  # type: ignore[union-attr]
 
 
-def test_a_context_that_someone_else_raised_is_kept(executor: ThreadPoolExecutor) -> None:
+def test_a_context_that_someone_else_raised_is_kept(
+    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
     with ollama_rig(executor) as rig:
         rig.upstream.models.load(CAPABLE, num_ctx=32_768, keep_s=300)  # type: ignore[union-attr]
-        rig.backend._nodes[0].refresh(wait=True)  # type: ignore[attr-defined]
-        rig.backend._nodes[0]._loaded_due = 0  # type: ignore[attr-defined]
         rig.backend.first_token_limit_s(ask())
         rig.chat()
         assert sent_context(rig) == 32_768
@@ -74,13 +75,13 @@ def test_the_models_own_limit_is_the_most(executor: ThreadPoolExecutor) -> None:
     with ollama_rig(executor, FakeModel(MODEL, context_length=6000, loaded=True)) as rig:
         rig.chat("x" * 5 * THOUSAND)
         assert sent_context(rig) == 6000
-        assert rig.backend.context_tokens(MODEL + ":latest") == 6000
+        assert rig.backend.context_tokens(MODEL) == 6000
 
 
 def test_a_prompt_that_can_never_fit_is_refused_here_with_its_reason(executor: ThreadPoolExecutor) -> None:
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", context_length=2048)) as rig:
+    with ollama_rig(executor, FakeModel(MODEL, context_length=2048)) as rig:
         with pytest.raises(UpstreamRefusal, match="context length of 2048") as refusal:
-            rig.chat("x" * 20 * THOUSAND, model=f"{MODEL}:latest")
+            rig.chat("x" * 20 * THOUSAND)
         assert refusal.value.code == "context_length_exceeded"
         assert not rig.asked
 
@@ -126,12 +127,12 @@ def test_keep_alive_is_sent_as_ollama_reads_it(ollama: Rig, given: Any, sent: An
 
 @pytest.mark.parametrize("think", [True, False, "high"])
 def test_think_is_sent_to_a_model_that_can(executor: ThreadPoolExecutor, think: Any) -> None:
-    thinker = FakeModel(f"{MODEL}:latest", capabilities=("completion", "thinking"), loaded=True)
+    thinker = FakeModel(MODEL, capabilities=("completion", "thinking"), loaded=True)
     with ollama_rig(executor, thinker) as rig:
-        rig.chat(think=think, model=f"{MODEL}:latest")
+        rig.chat(think=think)
         assert rig.body["think"] == think
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest")) as rig:
-        rig.chat(think=think, model=f"{MODEL}:latest")
+    with ollama_rig(executor, FakeModel(MODEL)) as rig:
+        rig.chat(think=think)
         assert "think" not in rig.body
 
 
@@ -170,13 +171,13 @@ def test_figures_with_a_point_are_read(ollama: Rig) -> None:
 def test_what_a_model_is_known_to_lack_is_said_beforehand(
     executor: ThreadPoolExecutor, capabilities: tuple[str, ...], fields: dict[str, Any], why: str
 ) -> None:
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", capabilities=capabilities)) as rig:
-        assert rig.backend.misfit(ask(model=f"{MODEL}:latest", **fields)) == why
+    with ollama_rig(executor, FakeModel(MODEL, capabilities=capabilities)) as rig:
+        assert rig.backend.misfit(ask(**fields)) == why
         assert rig.backend.misfit(ask(model="never-heard-of", **fields)) == ""
 
 
 def test_trouble_is_told_from_what_is_known(ollama: Rig) -> None:
-    assert ollama.backend.trouble(f"{MODEL}:latest") == ""
+    assert ollama.backend.trouble(MODEL) == ""
     assert ollama.backend.trouble("other") == "the model is not installed"
 
 
@@ -184,27 +185,27 @@ def test_trouble_is_told_from_what_is_known(ollama: Rig) -> None:
 
 
 def test_a_cold_model_gets_time_to_load(executor: ThreadPoolExecutor) -> None:
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest")) as rig:
-        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", loaded=True)) as rig:
-        limit_s = rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest"))
+    with ollama_rig(executor, FakeModel(MODEL)) as rig:
+        assert rig.backend.first_token_limit_s(ask()) == 300
+    with ollama_rig(executor, FakeModel(MODEL, loaded=True)) as rig:
+        limit_s = rig.backend.first_token_limit_s(ask())
         assert 12 <= limit_s < 13
-        assert rig.backend.first_token_limit_s(ask("x" * THOUSAND, model=f"{MODEL}:latest")) == pytest.approx(32, abs=1)
+        assert rig.backend.first_token_limit_s(ask("x" * THOUSAND)) == pytest.approx(32, abs=1)
 
 
 def test_a_model_that_left_the_memory_while_nobody_asked_gets_time_too(
     executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
-    with ollama_rig(executor, FakeModel(f"{MODEL}:latest", loaded=True)) as rig:
-        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) < 13
+    with ollama_rig(executor, FakeModel(MODEL, loaded=True)) as rig:
+        assert rig.backend.first_token_limit_s(ask()) < 13
         rig.upstream.models.unload(MODEL)  # type: ignore[union-attr]
-        assert rig.backend.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
+        assert rig.backend.first_token_limit_s(ask()) == 300
 
 
 def test_a_node_that_is_off_does_not_shorten_the_time_of_the_other(executor: ThreadPoolExecutor) -> None:
-    with fake_ollama([FakeModel(f"{MODEL}:latest")]) as fake, RefusedPort() as port, group(executor, fake.url, port.url) as two:
-        assert two.first_token_limit_s(ask(model=f"{MODEL}:latest")) == 300
+    with fake_ollama([FakeModel(MODEL)]) as fake, RefusedPort() as off, group(executor, fake.url, off.url) as two:
+        assert two.first_token_limit_s(ask()) == 300
 
 
 # Several machines
@@ -228,7 +229,6 @@ def two(executor: ThreadPoolExecutor) -> Iterator[tuple[FakeOllama, FakeOllama, 
 
 
 Two = tuple[FakeOllama, FakeOllama, Ollama]
-LATEST = f"{MODEL}:latest"
 
 
 def chats(fake: FakeOllama) -> int:
@@ -239,7 +239,7 @@ def test_a_conversation_stays_on_its_machine(two: Two) -> None:
     a, b, both = two
     for turn in range(6):
         opening = Message("user", (Text("my first words"),))
-        said(both.chat(ask(model=LATEST, messages=(opening, *[Message("user", (Text(f"turn {turn}"),))] * turn))))
+        said(both.chat(ask(messages=(opening, *[Message("user", (Text(f"turn {turn}"),))] * turn))))
     assert sorted((chats(a), chats(b))) == [0, 6]
 
 
@@ -247,7 +247,7 @@ def test_requests_at_the_same_time_are_shared_out(two: Two) -> None:
     a, b, both = two
     for fake in (a, b):
         fake.script("/api/chat", [hang()])
-    running = [both.chat(ask(f"conversation {number}", model=LATEST)) for number in range(6)]
+    running = [both.chat(ask(f"conversation {number}")) for number in range(6)]
     for chunks in running:
         next(chunks)
     assert (chats(a), chats(b)) == (3, 3)
@@ -261,7 +261,7 @@ def test_a_machine_that_refuses_is_passed_over_by_the_next_call(two: Two) -> Non
     outcomes = []
     for _ in range(3):
         try:
-            outcomes.append(text_of(said(both.chat(ask(model=LATEST)))))
+            outcomes.append(text_of(said(both.chat(ask()))))
         except Unreachable:
             outcomes.append("unreachable")
     assert outcomes.count("unreachable") <= 1
@@ -273,13 +273,13 @@ def test_a_machine_that_gave_nothing_is_not_asked_first_again(two: Two, step: An
     a, b, both = two
     for fake in (a, b):
         fake.script("/api/chat", [step, answer("fine")])
-    first = both.chat(ask(model=LATEST))
+    first = both.chat(ask())
     try:
         next(first)
     except UpstreamFailure:
         assert step != hang()
     first.close()
-    second = both.chat(ask(model=LATEST))
+    second = both.chat(ask())
     try:
         next(second)
     except UpstreamFailure:
@@ -294,7 +294,7 @@ def test_a_refusal_says_nothing_against_the_machine(two: Two) -> None:
         fake.script("/api/chat", [http_error(400)])
     for _ in range(3):
         with pytest.raises(UpstreamRefusal):
-            said(both.chat(ask(model=LATEST)))
+            said(both.chat(ask()))
     assert sorted((chats(a), chats(b))) == [0, 3]
 
 
