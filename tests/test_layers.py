@@ -94,3 +94,29 @@ def test_only_one_module_reads_the_environment() -> None:
                if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
                and isinstance(node.value, ast.Name) and node.value.id == "os"}
     assert readers == {"moe/config/settings.py"}
+
+
+def test_no_module_leads_back_to_itself() -> None:
+    by_name = {name_of(file): file for file in FILES}
+    leads = {name: {found for path, _ in imports(file) if (found := known_part(path, by_name)) not in (None, name)}
+             for name, file in by_name.items()}
+    free: set[tuple[str, ...] | None] = set()
+    while leaves := {name for name, found in leads.items() if name not in free and found <= free}:
+        free |= leaves
+    assert sorted(".".join(name) for name in leads.keys() - free) == []
+
+
+def name_of(file: Path) -> tuple[str, ...]:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def known_part(path: tuple[str, ...], by_name: dict[tuple[str, ...], Path]) -> tuple[str, ...] | None:
+    """The module that an import reads: a name in it is cut off, what is not ours is None."""
+    return next((path[:size] for size in range(len(path), 1, -1) if path[:size] in by_name), None)
+
+
+@pytest.mark.parametrize("file", FILES, ids=where)
+def test_a_module_says_in_its_first_sentence_what_it_is(file: Path) -> None:
+    code = ast.parse(file.read_text(encoding="utf-8"))
+    assert not code.body or ast.get_docstring(code)

@@ -136,9 +136,10 @@ class Dispatcher:
         expert, backend = run.candidate.expert, run.candidate.backend
         limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
         chunks = backend.chat(prepared)
-        heard = time.monotonic()
+        heard = 0.0  # the clock starts with the first chunk: loading an engine is not the model's silence
         try:
             for chunk in chunks:
+                heard = heard or time.monotonic()
                 if isinstance(chunk, Heartbeat):
                     if time.monotonic() - heard > limit_s:
                         raise TimedOut(f"silent for {limit_s:.0f} s")

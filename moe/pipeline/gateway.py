@@ -91,7 +91,7 @@ class Gateway:
         for expert in self.config.experts:
             if wanted in (expert.label.casefold(), *(alias.casefold() for alias in expert.aliases)):
                 return self.card(expert)
-        found = self.catalog.find(name)
+        found = self.catalog.find(name.strip())
         return next((card for card in self.catalog.cards() if card.name == found), None) if found else None
 
     def card(self, expert: Expert) -> ModelCard:

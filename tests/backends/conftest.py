@@ -25,6 +25,13 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
+@pytest.fixture
+def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a node said is out of date at once."""
+    for name in ("TAGS_TTL_S", "LOADED_TTL_S", "DOWN_TTL_S"):
+        monkeypatch.setattr(f"moe.backends.nodes.{name}", 0.0)
+
+
 @pytest.fixture(params=["ollama", "api"])
 def rig(request: pytest.FixtureRequest, engine: Engine, executor: ThreadPoolExecutor) -> Iterator[Rig]:
     """A backend that has an upstream."""

@@ -28,17 +28,16 @@ def catalog_of(executor: ThreadPoolExecutor, *experts: Expert, default: str, oth
 
 @pytest.fixture
 def fake() -> Iterator[FakeOllama]:
-    models = [FakeModel("gemma3:27b", size=17 * 10**6), FakeModel("phi4:14b", size=9 * 10**6, loaded=True), "nomic-embed-text",
-              FakeModel("huge:cloud", remote_host="https://ollama.com", loaded=True)]
+    general, math = FakeModel("gemma3:27b", size=17 * 10**6), FakeModel("phi4:14b", size=9 * 10**6, loaded=True)
+    models = [general, math, "nomic-embed-text", FakeModel("huge:cloud", remote_host="https://ollama.com", loaded=True)]
     with fake_ollama(models) as fake:
         yield fake
 
 
+@pytest.mark.usefixtures("short_lives")
 def test_an_auto_expert_gets_a_model_and_a_new_one_when_the_node_changes(
-    fake: FakeOllama, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    fake: FakeOllama, executor: ThreadPoolExecutor
 ) -> None:
-    monkeypatch.setattr("moe.backends.nodes.TAGS_TTL_S", 0.0)
-    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
     with catalog_of(executor, GENERAL, MATH, default=fake.url) as catalog:
         assert catalog.model_for(GENERAL) == "phi4:14b"
         fake.models.unload("phi4:14b")
@@ -79,15 +78,14 @@ def test_an_expert_with_its_own_machine_gets_a_model_of_that(fake: FakeOllama, e
             assert catalog.find("llama3.1:8b") == "llama3.1:8b"
 
 
+@pytest.mark.usefixtures("short_lives")
 def test_a_model_that_only_a_dead_machine_has_is_not_chosen(fake: FakeOllama, executor: ThreadPoolExecutor) -> None:
     with fake_ollama([FakeModel("devstral:24b", loaded=True)]) as other:
         coder = Expert(id=5, label="code_reviewer", model_name="auto", urls=(fake.url, other.url))
         with catalog_of(executor, coder, default=fake.url, others=(other.url,)) as catalog:
             assert catalog.model_for(coder) == "devstral:24b"
             other.stop()
-            node = next(node for node in catalog.all_nodes() if node.url == other.url)
-            node._loaded_due = 0.0
-            node.refresh(wait=True)
+            next(node for node in catalog.all_nodes() if node.url == other.url).refresh(wait=True)
             assert catalog.model_for(coder) == "phi4:14b"
 
 

@@ -96,8 +96,8 @@ def test_a_cloud_model_needs_permission_and_is_the_last_choice_even_then() -> No
 # All together
 
 
-TEAM = [expert("fallback", 0), *(expert(label, number) for number, label in enumerate(PREFERENCES, 1) if label != "vision"),
-        expert("vision", 20, vision=True)]
+TEAM = [expert("fallback", 0), expert("vision", 20, vision=True),
+        *(expert(label, number) for number, label in enumerate(PREFERENCES, 1) if label != "vision")]
 
 
 def test_all_share_the_generalist_when_no_more_fits() -> None:

@@ -23,13 +23,6 @@ def fake() -> Iterator[FakeOllama]:
         yield fake
 
 
-@pytest.fixture
-def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a node said is out of date in no time."""
-    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
-    monkeypatch.setattr("moe.backends.nodes.DOWN_TTL_S", 0.0)
-
-
 def node_at(url: str, executor: ThreadPoolExecutor) -> Node:
     return Node(url, connect_timeout_s=0.5, executor=executor)
 
@@ -58,10 +51,10 @@ def test_the_first_look_asks_and_the_next_ones_remember(fake: FakeOllama, execut
     assert len(fake.requests) == count
 
 
+@pytest.mark.usefixtures("short_lives")
 def test_capabilities_and_context_come_from_show_and_are_asked_once(
-    fake: FakeOllama, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    fake: FakeOllama, executor: ThreadPoolExecutor
 ) -> None:
-    monkeypatch.setattr("moe.backends.nodes.TAGS_TTL_S", 0.0)
     node = node_at(fake.url, executor)
     models = node.state.models
     assert models["small:1b"].capabilities == ("completion", "tools")
@@ -73,9 +66,8 @@ def test_capabilities_and_context_come_from_show_and_are_asked_once(
     assert len(fake.requests_to("/api/show")) == 3
 
 
-def test_a_stale_state_is_used_while_it_is_renewed(
-    fake: FakeOllama, executor: ThreadPoolExecutor, short_lives: None
-) -> None:
+@pytest.mark.usefixtures("short_lives")
+def test_a_stale_state_is_used_while_it_is_renewed(fake: FakeOllama, executor: ThreadPoolExecutor) -> None:
     node = node_at(fake.url, executor)
     before = node.state
     fake.models.unload("small:1b")
@@ -84,18 +76,16 @@ def test_a_stale_state_is_used_while_it_is_renewed(
     assert becomes(lambda: not node.last_state.loaded)
 
 
-def test_after_a_quiet_while_the_present_state_is_asked_for(
-    fake: FakeOllama, executor: ThreadPoolExecutor, short_lives: None
-) -> None:
+@pytest.mark.usefixtures("short_lives")
+def test_after_a_quiet_while_the_present_state_is_asked_for(fake: FakeOllama, executor: ThreadPoolExecutor) -> None:
     node = node_at(fake.url, executor)
     assert set(node.state.loaded) == {"small:1b"}
     fake.models.unload("small:1b")
     assert not node.present_state.loaded
 
 
-def test_a_dead_node_is_down_and_seen_again_when_it_is_back(
-    fake: FakeOllama, executor: ThreadPoolExecutor, short_lives: None
-) -> None:
+@pytest.mark.usefixtures("short_lives")
+def test_a_dead_node_is_down_and_seen_again_when_it_is_back(fake: FakeOllama, executor: ThreadPoolExecutor) -> None:
     node = node_at(fake.url, executor)
     assert node.state.is_up
     fake.stop()
@@ -117,8 +107,9 @@ def test_a_request_that_cannot_connect_marks_the_node_down(fake: FakeOllama, exe
     assert not node.last_state.is_slow_to_fail
 
 
+@pytest.mark.usefixtures("short_lives")
 def test_a_node_that_is_silent_now_and_then_is_not_given_up(
-    fake: FakeOllama, executor: ThreadPoolExecutor, short_lives: None, monkeypatch: pytest.MonkeyPatch
+    fake: FakeOllama, executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("moe.backends.nodes.PS_TIMEOUT_S", 0.2)
     node = node_at(fake.url, executor)

@@ -55,10 +55,8 @@ def test_a_context_once_raised_stays_while_the_model_is_loaded(ollama: Rig) -> N
     assert len(ollama.upstream.models.loads) == 1  # type: ignore[union-attr]
 
 
-def test_a_context_that_someone_else_raised_is_kept(
-    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
+@pytest.mark.usefixtures("short_lives")
+def test_a_context_that_someone_else_raised_is_kept(executor: ThreadPoolExecutor) -> None:
     with ollama_rig(executor) as rig:
         rig.upstream.models.load(CAPABLE, num_ctx=32_768, keep_s=300)  # type: ignore[union-attr]
         rig.backend.first_token_limit_s(ask())
@@ -193,10 +191,8 @@ def test_a_cold_model_gets_time_to_load(executor: ThreadPoolExecutor) -> None:
         assert rig.backend.first_token_limit_s(ask("x" * THOUSAND)) == pytest.approx(32, abs=1)
 
 
-def test_a_model_that_left_the_memory_while_nobody_asked_gets_time_too(
-    executor: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("moe.backends.nodes.LOADED_TTL_S", 0.0)
+@pytest.mark.usefixtures("short_lives")
+def test_a_model_that_left_the_memory_while_nobody_asked_gets_time_too(executor: ThreadPoolExecutor) -> None:
     with ollama_rig(executor, FakeModel(MODEL, loaded=True)) as rig:
         assert rig.backend.first_token_limit_s(ask()) < 13
         rig.upstream.models.unload(MODEL)  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.bench.cases import FULL, QUICK, Pace, measure_chat, measure_first_token, measure_slow, measure_stream
 from tests.bench.lone import measure_health, measure_route, measure_start
-from tests.bench.process import end_like_interrupt
+from tests.bench.process import NotStarted, end_like_interrupt
 from tests.bench.report import Section
 from tests.bench.servers import Servers
 
@@ -43,6 +43,9 @@ def main(arguments: Sequence[str]) -> int:
         sections = asyncio.run(measure(asked.only or list(CASES), QUICK if asked.quick else FULL))
     except KeyboardInterrupt:
         return 130
+    except NotStarted as error:
+        print(error, file=sys.stderr)
+        return 1
     about = {"before": before, "after": machine(), "sections": {name: each.tell() for name, each in sections.items()}}
     if asked.json:
         asked.json.write_text(json.dumps(about, indent=1) + "\n", "utf-8")

@@ -106,8 +106,14 @@ async def run(target: Target, requests: Iterator[bytes], *, mark: bytes, clients
     sample = Sample(0.0, 0.0, [], [], [])
     cpu_began = cpu_s(target.pid) if target.pid else 0.0
     began = time.perf_counter()
-    loops = [_ask_on(target, requests, sample, mark=mark, until=began + seconds) for _ in range(clients)]
-    await asyncio.wait_for(asyncio.gather(*loops), seconds + HANG_S)
+    loops = [asyncio.ensure_future(_ask_on(target, requests, sample, mark=mark, until=began + seconds))
+             for _ in range(clients)]
+    ended, hanging = await asyncio.wait(loops, timeout=seconds + HANG_S)
+    for loop in hanging:
+        loop.cancel()
+        sample.errors.append(f"{target.name}: no answer within {HANG_S:.0f} s")
+    for loop in ended:
+        loop.result()
     elapsed_s = time.perf_counter() - began
     return sample._replace(elapsed_s=elapsed_s, cpu_s=cpu_s(target.pid) - cpu_began if target.pid else 0.0)
 

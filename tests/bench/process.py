@@ -37,11 +37,19 @@ def running(
                 process.kill()
 
 
-def read_port(process: subprocess.Popen[str]) -> int:
-    """The number that a server of ours prints when it listens."""
+class NotStarted(RuntimeError):
+    """A server did not come up; the text ends with the last it said."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        said = log.read_text(encoding="utf-8").splitlines()[-12:]
+        super().__init__("\n".join([f"{process.args!r} did not start:", *said]))
+
+
+def read_port(process: subprocess.Popen[str], log: Path) -> int:
+    """The number that a server of ours prints when it listens. Raises NotStarted."""
     line = process.stdout.readline() if process.stdout else ""
     if not line.strip().isdigit():
-        raise RuntimeError(f"{process.args!r} did not start")
+        raise NotStarted(process, log)
     return int(line)
 
 
@@ -50,8 +58,8 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def await_health(process: subprocess.Popen[str], port: int, *, limit_s: float = 60.0) -> float:
-    """The seconds until GET /health is answered with 200. Raises RuntimeError when it never is."""
+def await_health(process: subprocess.Popen[str], port: int, log: Path, *, limit_s: float = 60.0) -> float:
+    """The seconds until GET /health is answered with 200. Raises NotStarted."""
     began = time.perf_counter()
     while time.perf_counter() - began < limit_s and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
@@ -59,7 +67,7 @@ def await_health(process: subprocess.Popen[str], port: int, *, limit_s: float = 
             if client.recv(4096).startswith(b"HTTP/1.1 200"):
                 return time.perf_counter() - began
         time.sleep(0.005)
-    raise RuntimeError(f"{process.args!r} did not answer")
+    raise NotStarted(process, log)
 
 
 def cpu_s(pid: int) -> float:
@@ -105,7 +113,5 @@ def _ask_ps(pid: int, field: str) -> str:
 
 def end_like_interrupt() -> None:
     """Lets a SIGTERM unwind like a Ctrl-C, so that every process we started is ended."""
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -63,14 +63,16 @@ class Servers:
         command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--config", str(config), "--data", str(folder / "data")]
         env = {"MOE_OLLAMA_URL": f"127.0.0.1:{self.mock.port}", "MOE_LOGS": str(folder / "logs")}
-        with running(command, log=folder / "errors.log", env=env) as process:
-            seconds = await_health(process, port)
+        log = folder / "errors.log"
+        with running(command, log=log, env=env) as process:
+            seconds = await_health(process, port, log)
             yield Started(process, Target("ours", port, "lemoe", process.pid), seconds)
 
     def _start_own(self, module: str, name: str, *arguments: str) -> Target:
         command = [sys.executable, "-m", module, *arguments]
-        process = self._stack.enter_context(running(command, log=self.folder / f"{name}.log"))
-        return Target(name, read_port(process), PLAIN, process.pid)
+        log = self.folder / f"{name}.log"
+        process = self._stack.enter_context(running(command, log=log))
+        return Target(name, read_port(process, log), PLAIN, process.pid)
 
 
 def has_encoder() -> bool:

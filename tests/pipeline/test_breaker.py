@@ -1,174 +1,169 @@
-"""The circuit breaker on a clock that only the test moves."""
+"""The circuit breaker against a model of what it promises."""
 
 from __future__ import annotations
 
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from moe.pipeline.breaker import Breaker
 
-LIMIT = 3
+FAILURES = 3
 COOLDOWN_S = 10.0
-Outcome = Literal["succeed", "fail", "release"]
-OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["succeed", "fail", "release"])
-WAITS_S = st.sampled_from([None, 0.0, 2.0, 20.0])
 
 
-class Hand:
-    """A clock's hand, moved by the test."""
-
+class Clock:
     def __init__(self) -> None:
-        self.now_s = 1000.0
+        self.now = 1000.0
 
     def __call__(self) -> float:
-        return self.now_s
+        return self.now
 
 
-@pytest.fixture
-def hand() -> Hand:
-    return Hand()
+def make() -> tuple[Breaker, Clock]:
+    clock = Clock()
+    return Breaker(failures=FAILURES, cooldown_s=COOLDOWN_S, clock=clock), clock
 
 
-@pytest.fixture
-def breaker(hand: Hand) -> Breaker:
-    return Breaker(failures=LIMIT, cooldown_s=COOLDOWN_S, clock=hand)
-
-
-def fail(breaker: Breaker, *, times: int) -> None:
+def fail(breaker: Breaker, times: int, *, wait_s: float | None = None) -> None:
     for _ in range(times):
-        assert breaker.admit()
-        breaker.fail()
+        breaker.fail(wait_s=wait_s)
 
 
-def test_failures_in_a_row_open_it(breaker: Breaker) -> None:
-    fail(breaker, times=LIMIT - 1)
+def test_it_opens_after_failures_in_a_row_and_not_before() -> None:
+    breaker, _ = make()
+    fail(breaker, FAILURES - 1)
     assert (breaker.state, breaker.admit()) == ("closed", True)
+    fail(breaker, 1)
+    assert (breaker.state, breaker.admit()) == ("open", False)
+
+
+def test_a_success_between_failures_starts_the_count_anew() -> None:
+    breaker, _ = make()
+    for _ in range(5):
+        fail(breaker, FAILURES - 1)
+        breaker.succeed()
+    assert breaker.state == "closed"
+
+
+def test_after_the_cooldown_one_probe_passes_at_a_time() -> None:
+    breaker, clock = make()
+    fail(breaker, FAILURES)
+    clock.now += COOLDOWN_S
+    assert breaker.state == "half-open"
+    assert [breaker.admit() for _ in range(3)] == [True, False, False]
+
+
+def test_many_at_once_get_one_probe() -> None:
+    breaker, clock = make()
+    fail(breaker, FAILURES)
+    clock.now += COOLDOWN_S
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(lambda _: breaker.admit(), range(64))) == 1
+
+
+def test_a_probe_that_fails_opens_it_again_and_one_that_succeeds_closes_it() -> None:
+    breaker, clock = make()
+    fail(breaker, FAILURES)
+    clock.now += COOLDOWN_S
+    assert breaker.admit()
     breaker.fail()
     assert (breaker.state, breaker.admit()) == ("open", False)
-
-
-def test_a_success_between_failures_starts_the_count_anew(breaker: Breaker) -> None:
-    fail(breaker, times=LIMIT - 1)
-    assert breaker.admit()
-    breaker.succeed()
-    fail(breaker, times=LIMIT - 1)
-    assert (breaker.state, breaker.admit()) == ("closed", True)
-
-
-def test_after_its_rest_one_probe_passes_and_nobody_else(breaker: Breaker, hand: Hand) -> None:
-    fail(breaker, times=LIMIT)
-    hand.now_s += COOLDOWN_S - 0.01
-    assert not breaker.admit()
-    hand.now_s += 0.01
-    assert breaker.state == "half-open"
-    assert [breaker.admit() for _ in range(5)] == [True, False, False, False, False]
-
-
-def test_a_good_probe_closes_it(breaker: Breaker, hand: Hand) -> None:
-    fail(breaker, times=LIMIT)
-    hand.now_s += COOLDOWN_S
+    clock.now += COOLDOWN_S
     assert breaker.admit()
     breaker.succeed()
     assert breaker.state == "closed"
-    assert [breaker.admit() for _ in range(3)] == [True, True, True]
+    assert all(breaker.admit() for _ in range(5))
 
 
-def test_a_failed_probe_opens_it_again_at_once(breaker: Breaker, hand: Hand) -> None:
-    fail(breaker, times=LIMIT)
-    hand.now_s += COOLDOWN_S
-    fail(breaker, times=1)
-    assert (breaker.state, breaker.admit()) == ("open", False)
-    hand.now_s += COOLDOWN_S
-    assert breaker.admit()
-
-
-def test_a_probe_that_told_nothing_lets_the_next_one_try(breaker: Breaker, hand: Hand) -> None:
-    fail(breaker, times=LIMIT)
-    hand.now_s += COOLDOWN_S
+def test_a_probe_that_ends_without_a_result_lets_the_next_one_through() -> None:
+    breaker, clock = make()
+    fail(breaker, FAILURES)
+    clock.now += COOLDOWN_S
     assert breaker.admit()
     breaker.release()
-    assert breaker.state == "half-open"
     assert breaker.admit()
 
 
-def test_one_failure_with_a_wait_is_heeded_and_then_forgiven(breaker: Breaker, hand: Hand) -> None:
-    assert breaker.admit()
-    breaker.fail(wait_s=4.0)
+def test_what_the_upstream_asked_for_is_waited_for() -> None:
+    breaker, clock = make()
+    breaker.fail(wait_s=30)
+    assert not breaker.admit()
+    clock.now += 29
     assert (breaker.state, breaker.admit()) == ("open", False)
-    hand.now_s += 4.0
-    assert breaker.state == "closed"
-    assert [breaker.admit(), breaker.admit()] == [True, True]
+    clock.now += 1
+    assert (breaker.state, breaker.admit(), breaker.admit()) == ("closed", True, True)
 
 
-def test_the_longer_of_wait_and_rest_counts(breaker: Breaker, hand: Hand) -> None:
-    fail(breaker, times=LIMIT - 1)
-    assert breaker.admit()
-    breaker.fail(wait_s=COOLDOWN_S * 3)
-    hand.now_s += COOLDOWN_S * 2
+def test_a_later_failure_does_not_shorten_a_wait_that_was_asked_for() -> None:
+    breaker, clock = make()
+    fail(breaker, 1, wait_s=3 * COOLDOWN_S)
+    fail(breaker, FAILURES - 1)
+    clock.now += 3 * COOLDOWN_S - 0.01
     assert not breaker.admit()
-    hand.now_s += COOLDOWN_S
+    clock.now += 0.01
     assert breaker.admit()
 
 
-def test_a_later_failure_does_not_shorten_a_wait_that_was_asked_for(breaker: Breaker, hand: Hand) -> None:
-    assert all([breaker.admit() for _ in range(LIMIT)])
-    breaker.fail(wait_s=COOLDOWN_S * 3)
-    for _ in range(LIMIT - 1):
-        breaker.fail()
-    hand.now_s += COOLDOWN_S * 3 - 0.01
-    assert not breaker.admit()
-
-
-class Life(RuleBasedStateMachine):
-    """Crowds come at any time and end in any way; one line of arithmetic says how many of them may pass."""
+class BreakerMachine(RuleBasedStateMachine):
+    """Requests come, end in any order and any way, and time passes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hand = Hand()
-        self.breaker = Breaker(failures=LIMIT, cooldown_s=COOLDOWN_S, clock=self.hand)
-        self.streak = 0
-        self.closed_from_s = 0.0
+        self.breaker, self.clock = make()
+        self.in_a_row = 0
+        self.open_until = 0.0
+        self.probing = False
+        self.running = 0
 
-    @rule(seconds=st.sampled_from([0.5, 3.0, COOLDOWN_S, 3 * COOLDOWN_S]))
-    def pass_time(self, seconds: float) -> None:
-        self.hand.now_s += seconds
+    @rule(seconds=st.floats(0.1, 25))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
 
-    @rule(
-        size=st.integers(1, LIMIT + 1),
-        ends=st.lists(st.tuples(OUTCOMES, WAITS_S), min_size=LIMIT + 1, max_size=LIMIT + 1),
-    )
-    def come(self, size: int, ends: list[tuple[Outcome, float | None]]) -> None:
-        expected = 0 if self.is_resting else size if self.streak < LIMIT else 1
-        admitted = sum(self.breaker.admit() for _ in range(size))
-        assert admitted == expected
-        for end, wait_s in ends[:admitted]:
-            self.end_one(end, wait_s)
+    @rule()
+    def a_request_comes(self) -> None:
+        is_open = self.clock.now < self.open_until
+        is_half_open = not is_open and self.in_a_row >= FAILURES
+        expected = not is_open and not (is_half_open and self.probing)
+        assert self.breaker.admit() is expected
+        if expected:
+            self.running += 1
+            self.probing = is_half_open
 
-    def end_one(self, end: Outcome, wait_s: float | None) -> None:
-        if end == "fail":
-            self.breaker.fail(wait_s=wait_s)
-            self.streak += 1
-            rests = [wait_s or 0.0, COOLDOWN_S if self.streak >= LIMIT else 0.0]
-            self.closed_from_s = max(self.closed_from_s, self.hand.now_s + max(rests))
-        elif end == "succeed":
-            self.breaker.succeed()
-            self.streak, self.closed_from_s = 0, 0.0
-        else:
-            self.breaker.release()
+    @precondition(lambda self: self.running)
+    @rule()
+    def one_succeeds(self) -> None:
+        self.breaker.succeed()
+        self.running -= 1
+        self.in_a_row, self.open_until, self.probing = 0, 0.0, False
 
-    @property
-    def is_resting(self) -> bool:
-        return self.hand.now_s < self.closed_from_s
+    @precondition(lambda self: self.running)
+    @rule(wait_s=st.sampled_from([None, 0.0, 2.0, 40.0]))
+    def one_fails(self, wait_s: float | None) -> None:
+        self.breaker.fail(wait_s=wait_s)
+        self.running -= 1
+        self.in_a_row += 1
+        self.probing = False
+        if self.in_a_row >= FAILURES:
+            self.open_until = max(self.open_until, self.clock.now + COOLDOWN_S)
+        if wait_s:
+            self.open_until = max(self.open_until, self.clock.now + wait_s)
+
+    @precondition(lambda self: self.running)
+    @rule()
+    def one_is_left(self) -> None:
+        self.breaker.release()
+        self.running -= 1
+        self.probing = False
 
     @invariant()
-    def says_what_it_does(self) -> None:
-        expected = "open" if self.is_resting else "closed" if self.streak < LIMIT else "half-open"
-        assert self.breaker.state == expected
+    def the_state_says_what_would_happen(self) -> None:
+        is_open = self.clock.now < self.open_until
+        half = "half-open" if self.in_a_row >= FAILURES else "closed"
+        assert self.breaker.state == ("open" if is_open else half)
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
