@@ -46,7 +46,7 @@ class Catalog:
         states = tuple(self._nodes[url].state if fresh else self._nodes[url].last_state for url in group)
         name = expert.model_name
         if name != "auto":
-            return find_name(name, lambda known: any(known in state.models for state in states)) or name
+            return find_name(name, [state.models for state in states]) or name
         known = self._chosen.get(group)
         if known is None or known[0] != states:
             with self._lock:
@@ -56,8 +56,7 @@ class Catalog:
 
     def find(self, name: str) -> str | None:
         """The exact upstream name that a client's `name` means, or None."""
-        held = [node.state.models for node in self._nodes.values()]
-        return find_name(name, lambda candidate: any(candidate in models for models in held))
+        return find_name(name, [node.state.models for node in self._nodes.values()])
 
     def describe(self, name: str, nodes: Sequence[Node] | None = None) -> UpstreamModel | None:
         for node in self.all_nodes() if nodes is None else nodes:

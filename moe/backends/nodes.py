@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any
@@ -259,12 +259,14 @@ class Node:
         }
 
 
-def find_name(name: str, known: Callable[[str], bool]) -> str | None:
-    """The upstream's spelling of `name`: as given, or with `:latest` implied, in any case."""
-    for candidate in (name, f"{name}:latest", name.casefold(), f"{name.casefold()}:latest"):
-        if known(candidate):
+def find_name(name: str, held: Iterable[Collection[str]]) -> str | None:
+    """The upstream's spelling of `name` among the names `held`: as given, or with `:latest` implied, in any case."""
+    groups = list(held)
+    for candidate in (name, f"{name}:latest"):
+        if any(candidate in names for names in groups):
             return candidate
-    return None
+    wanted = (name.casefold(), f"{name.casefold()}:latest")
+    return next((known for names in groups for known in names if known.casefold() in wanted), None)
 
 
 def card(model: UpstreamModel, loaded: Loaded | None = None) -> ModelCard:

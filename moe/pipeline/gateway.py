@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ..backends.catalog import Catalog
 from ..config import Config
+from ..config.rules import RESERVED
 from ..core import Answer, ChatRequest, Decision, Expert, ModelCard
 from ..errors import BadRequest
 from ..metrics import Statistics
@@ -86,7 +87,7 @@ class Gateway:
     def find_card(self, name: str) -> ModelCard | None:
         """The card for a client's name: any case, `:latest` implied, aliases too."""
         wanted = name.strip().casefold().removesuffix(":latest")
-        if wanted in ("", "lemoe", "moe", "auto"):
+        if not wanted or wanted in RESERVED:
             return self.cards()[0]
         for expert in self.config.experts:
             if wanted in (expert.label.casefold(), *(alias.casefold() for alias in expert.aliases)):
@@ -96,7 +97,8 @@ class Gateway:
 
     def card(self, expert: Expert) -> ModelCard:
         model = self.catalog.model_for(expert, fresh=False)
-        known = self.catalog.describe(model) if model and expert.type == "ollama" else None
+        is_known = bool(model) and expert.type == "ollama"
+        known = self.catalog.describe(model, self.catalog.nodes_of(expert)) if is_known else None
         return ModelCard(
             name=expert.label, kind="expert", description=expert.description, system=expert.system_prompt,
             routes_to=model,

@@ -177,12 +177,13 @@ def test_a_cloud_model_of_ollama_is_known_as_such(executor: ThreadPoolExecutor) 
 
 
 @pytest.mark.parametrize(("name", "found"), [
-    ("small:1b", "small:1b"), ("SMALL:1B", "small:1b"), ("nomic-embed-text", "nomic-embed-text:latest"),
+    ("small:1b", "small:1b"), ("SMALL:1B", "small:1b"),
+    ("hf.co/me/big-gguf:q4_k_m", "hf.co/Me/Big-GGUF:Q4_K_M"), ("nomic-embed-text", "nomic-embed-text:latest"),
     ("small", None), ("", None),
 ])
 def test_a_models_name_is_found_in_any_case_and_without_latest(name: str, found: str | None) -> None:
-    known = {"small:1b", "nomic-embed-text:latest"}
-    assert find_name(name, lambda candidate: candidate in known) == found
+    known = {"hf.co/Me/Big-GGUF:Q4_K_M", "small:1b", "nomic-embed-text:latest"}
+    assert find_name(name, [known]) == found
 
 
 def test_a_model_of_unknown_capabilities_is_judged_by_its_name() -> None:
