@@ -21,6 +21,7 @@ from tests.adversarial.kit import (
     connect,
     post,
     read_all,
+    read_reply,
     read_text,
     send,
     write_prompt,
@@ -310,11 +311,34 @@ def test_a_body_shorter_than_announced_is_never_run(server: Live, path: str) -> 
 def test_a_body_longer_than_announced_is_not_taken_for_it(server: Live) -> None:
     body = json.dumps(write_prompt("/api/chat", "x")).encode()
     with connect(server) as sock:
-        sock.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (5, body))
-        sock.shutdown(socket.SHUT_WR)
-        answer = read_all(sock)
-    assert b" 200 " not in answer
-    assert answer.startswith(b"HTTP/1.1 400")
+        sock.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n" + body)
+        assert_refused(read_reply(sock), "/api/chat", 400)
+
+
+ODD_HEADS = {
+    "HTTP/1.0": b"HTTP/1.0\r\n",
+    "HTTP/1.0 that wants to stay": b"HTTP/1.0\r\nConnection: keep-alive\r\n",
+    "an upgrade to HTTP/2": b"HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n",
+    "an upgrade to a web socket": b"HTTP/1.1\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n",
+    "an unknown expectation": b"HTTP/1.1\r\nConnection: close\r\nExpect: 200-maybe\r\n",
+    "another method by a header": b"HTTP/1.1\r\nConnection: close\r\nX-HTTP-Method-Override: DELETE\r\n",
+    "a range": b"HTTP/1.1\r\nConnection: close\r\nRange: bytes=0-5\r\nIf-None-Match: *\r\n",
+    "a thousand headers": b"HTTP/1.1\r\nConnection: close\r\n" + b"".join(b"X-%d: a\r\n" % i for i in range(1_000)),
+    "a CGI header that poisons": b"HTTP/1.1\r\nConnection: close\r\nProxy: http://192.0.2.1\r\nRemote_Addr: x\r\n",
+}
+
+
+@pytest.mark.parametrize("path", CHATS)
+@pytest.mark.parametrize("head", ODD_HEADS.values(), ids=ODD_HEADS.keys())
+def test_what_a_client_wishes_beside_its_request_changes_nothing(server: Live, path: str, head: bytes) -> None:
+    for streams in (False, True):
+        body = json.dumps(write_prompt(path, "said") | {"stream": streams}).encode()
+        with connect(server) as sock:
+            sock.sendall(b"POST %s %sHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
+                         % (path.encode(), head, len(body), body))
+            answer = read_all(sock)
+        assert re.match(rb"HTTP/1\.[01] 200 ", answer), answer
+        assert b'"said"' in answer
 
 
 # Targets and methods

@@ -59,13 +59,19 @@ class Dispatcher:
         """
         tried: dict[str, BackendError] = {}
         dead = _Dead()
-        for candidate in self._in_turn(decision):
-            if isinstance(candidate.backend, Builtin) and candidate.expert is decision.expert:
+        resting: list[Candidate] = []
+        for candidate in self._in_turn(decision, resting, request_id):
+            is_decided = candidate.expert is decision.expert
+            is_admitted = all(other is not candidate for other in resting)
+            if isinstance(candidate.backend, Builtin) and is_decided:
                 break
             if isinstance(candidate.backend, Builtin) or dead.covers(candidate):
-                candidate.breaker.release()
+                if is_admitted:
+                    candidate.breaker.release()
                 continue
-            run = _Run(candidate, tuple(tried), is_first=not tried)
+            passed_over = [other.expert.label for other in resting if other is not candidate]
+            failed = tuple(dict.fromkeys((*passed_over, *tried)))
+            run = _Run(candidate, failed, is_first=is_decided, is_admitted=is_admitted)
             began = time.monotonic()
             try:
                 yield from self._serve(run, request)
@@ -82,15 +88,16 @@ class Dispatcher:
                 dead.add(candidate, error, prompt_tokens(request))
         yield from self._give_up(request, decision, tried)
 
-    def _in_turn(self, decision: Decision) -> Iterator[Candidate]:
-        """The candidates whose breaker admits them; the others last, since trying beats giving up."""
-        waiting = []
+    def _in_turn(self, decision: Decision, resting: list[Candidate], request_id: str) -> Iterator[Candidate]:
+        """The candidates whose breaker admits them; the others, told in `resting`, last: trying beats giving up."""
         for candidate in self._lineup.candidates(decision):
             if candidate.breaker.admit():
                 yield candidate
             else:
-                waiting.append(candidate)
-        yield from waiting
+                log.warning("[Auto-Correction] request=%s expert=%s reason=circuit open lost_ms=0", request_id,
+                            clean(candidate.expert.label))
+                resting.append(candidate)
+        yield from list(resting)
 
     def _serve(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
         """One candidate, with its retries; its breaker learns how it went."""
@@ -108,7 +115,7 @@ class Dispatcher:
             candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S))
             raise
         finally:
-            if not is_told:
+            if not is_told and run.is_admitted:
                 candidate.breaker.release()
 
     def _attempts(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
@@ -207,10 +214,13 @@ class Misfit(BackendError):
 class _Run:
     """What is known while one candidate is tried."""
 
-    def __init__(self, candidate: Candidate, failed: tuple[str, ...], *, is_first: bool) -> None:
+    def __init__(
+        self, candidate: Candidate, failed: tuple[str, ...], *, is_first: bool, is_admitted: bool
+    ) -> None:
         self.candidate = candidate
         self.failed = failed
         self.is_first = is_first
+        self.is_admitted = is_admitted
         self.has_started = False
 
 

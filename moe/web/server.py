@@ -18,6 +18,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from moe.web.intake import Channel, Limits
+from moe.web.workers import WarmFirst
 
 Refuse = Callable[[int, str, str], tuple[bytes, str]]
 
@@ -70,6 +71,7 @@ class Server:
         self._adjustments = _adjust(host, self.limits)
         self.max_body_bytes = max_body_bytes
         self._workers = ThreadedTaskDispatcher()
+        self._workers.queue_cv = WarmFirst(self._workers.lock)
         self._map: dict[int, Any] = {}
         self._channels: dict[int, Channel] = {}
         self._listeners: list[_Listener] = []

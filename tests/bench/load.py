@@ -85,6 +85,11 @@ class Connection(asyncio.Protocol):
     def has_spoken(self) -> bool:
         return bool(self._marked_s)
 
+    @property
+    def end(self) -> bytes:
+        """The last of what was received, for an error message."""
+        return bytes(self._received[-160:])
+
     def _is_whole(self) -> bool:
         head, separator, body = self._received.partition(b"\r\n\r\n")
         if not separator:
@@ -132,8 +137,7 @@ async def _ask_on(target: Target, requests: Iterator[bytes], sample: Sample, *, 
                 sample.total_ms.append((reply.ended_s - began) * 1000)
                 sample.first_ms.append((reply.marked_s - began) * 1000)
             else:
-                what = "the answer's text" if reply.marked_s else "no answer"
-                sample.errors.append(f"{target.name}: status {reply.status} with {what}")
+                sample.errors.append(f"{target.name}: status {reply.status}, ending {connection.end!r}")
     except OSError as error:
         sample.errors.append(f"{target.name}: {error}")
     finally:
