@@ -297,7 +297,7 @@ def test_8_a_stream_that_dies_never_ends_well(home: House, dialect: Dialect, str
     assert home.is_well()
 
 
-@ways
+@pytest.mark.parametrize(("dialect", "stream"), [("openai", True), ("ollama", False)])
 def test_9_a_stream_that_stalls_is_ended_by_the_idle_limit(home: House, dialect: Dialect, stream: bool) -> None:
     home.plays(stall(after=20, for_s=30, text=SIXTY))
     told = home.ask(dialect=dialect, stream=stream)
@@ -422,6 +422,29 @@ def test_a_refusal_by_the_fallback_is_not_the_clients_fault(home: House) -> None
     home.upstream.script(SPARE, [http_error(400, message="assistant prefill is not supported")])
     told = home.ask()
     assert (told.is_good, told.expert) == (True, "fallback")
+
+
+@ways
+def test_a_model_that_lacks_what_is_needed_is_not_even_asked(tmp_path: Path, dialect: Dialect, stream: bool) -> None:
+    models = {MAIN: {"capabilities": ("completion",)}, SPARE: {"capabilities": ("completion", "tools")}}
+    with house("ollama", tmp_path, models=models) as home:
+        assert home.ask().expert == "primary"
+        told = home.ask(dialect=dialect, stream=stream, tools=[WEATHER])
+        assert (told.is_good, told.expert, told.fallback) == (True, "spare", "primary")
+        assert len(home.seen()) == 1
+        assert home.health()["experts"]["primary"]["breaker"] == "closed"
+
+
+@ways
+def test_when_no_model_can_do_it_the_client_is_told_what_is_missing(
+    tmp_path: Path, dialect: Dialect, stream: bool
+) -> None:
+    models = {name: {"capabilities": ("completion",)} for name in (MAIN, SPARE, LAST)}
+    with house("ollama", tmp_path, models=models) as home:
+        home.ask()
+        told = home.ask(dialect=dialect, stream=stream, tools=[WEATHER])
+        assert (told.status, told.error) == (400, f'"{MAIN}" does not support tools')
+        assert len(home.seen()) == 1
 
 
 # A long outage

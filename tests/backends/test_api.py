@@ -304,6 +304,7 @@ def test_nothing_is_connected_to_but_the_configured_server() -> None:
         told = json.loads(process.stdout.splitlines()[-1])
         foreign = [name for name in told if "127.0.0.1" not in name]
     assert len(fake.requests) == 2 * len(models)
+    assert process.stderr == ""
     assert foreign == []
 
 
