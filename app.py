@@ -28,11 +28,11 @@ LOG_EVERY_S = 0.1
 ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
-def create_app(service: Service) -> Flask:
-    """The application over a started service."""
+def create_app(service: Service, *, ending: threading.Event | None = None) -> Flask:
+    """The application over a started service; once `ending` is set, the answers that still run are ended."""
     app = Flask("moe", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect, in HTML
-    edge = Edge(gateway=service.gateway, guard=service.guard)
+    edge = Edge(gateway=service.gateway, guard=service.guard, ending=ending or threading.Event())
 
     @app.before_request
     def admit() -> Response | None:
@@ -94,9 +94,10 @@ def main(arguments: list[str]) -> int:
         return _refuse_config(error)
     log = set_up(settings.logs_folder, level=settings.log_level, every_s=LOG_EVERY_S)
     config = service.config.server
+    ending = threading.Event()
     server = Server(
-        create_app(service), host=service.host, port=service.port, refuse=refuse, threads=config.threads,
-        max_body_bytes=config.max_body_bytes_media,
+        create_app(service, ending=ending), host=service.host, port=service.port, refuse=refuse, on_cut=ending.set,
+        threads=config.threads, max_body_bytes=config.max_body_bytes_media,
     )
     try:
         server.bind()

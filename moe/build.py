@@ -20,7 +20,7 @@ from .backends.ollama import Ollama
 from .backends.preference import Conversations
 from .config import Config, Settings
 from .core import Expert
-from .embed import Embedder, load_embedder
+from .embed import Embedder, Encoders
 from .errors import ConfigError, NotReady, Unreachable
 from .metrics import Statistics
 from .net import OLLAMA_PORT
@@ -55,9 +55,16 @@ class Upstreams:
 
 
 def build_gateway(
-    config: Config, settings: Settings, *, engine: Engine, statistics: Statistics, own: Address | None = None
+    config: Config,
+    settings: Settings,
+    *,
+    engine: Engine,
+    encoders: Encoders,
+    statistics: Statistics,
+    own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on, which no upstream may be.
+    `engine` and `encoders` outlive the gateway: what they have opened serves the next one too.
 
     Raises ConfigError for an upstream that is this server itself.
     """
@@ -85,24 +92,29 @@ def build_gateway(
         lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
         advice=lambda: advise(catalog),
     )
-    router = load_router(config, settings, models=Upstreams(catalog))
+    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog))
     for node in catalog.all_nodes():
         node.refresh()
     if any(expert.type == "api" for expert in config.experts):
         executor.submit(engine.load)  # takes seconds, which the first prompt should not wait for
-    return Gateway(config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, statistics=statistics)
+    return Gateway(
+        config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, statistics=statistics,
+        retire=lambda: executor.shutdown(wait=False),
+    )
 
 
-def load_router(config: Config, settings: Settings, *, models: Upstreams | None = None) -> Router:
+def load_router(
+    config: Config, settings: Settings, *, encoders: Encoders, models: Upstreams | None = None
+) -> Router:
     """The router with the encoder this machine has; without one, or without `models`, it does with less."""
     embedder: Embedder | None = None
     note = ""
     try:
-        embedder = load_embedder(config.router.model_path, settings.models_folder)
+        embedder = encoders.open(config.router.model_path)
     except NotReady as error:
         note = error.message
         if config.router.model_path:
-            embedder = _standard_embedder(settings)
+            embedder = _standard_embedder(encoders)
         log.warning("%s", note)
     return build_router(
         config, models=models or NoModels(), embedder=embedder, cache_folder=settings.data_folder / "vectors", note=note
@@ -233,17 +245,17 @@ def find_troubles(config: Config, settings: Settings) -> list[str]:
         if reason:
             troubles.append(f'expert "{expert.label}" cannot answer: {reason}')
     try:
-        if load_embedder(config.router.model_path, settings.models_folder) is None and config.router.model_path is None:
+        if Encoders(settings.models_folder).open(config.router.model_path) is None and config.router.model_path is None:
             troubles.append(NO_ENCODER)
     except NotReady as error:
         troubles.append(error.message)
     return troubles
 
 
-def _standard_embedder(settings: Settings) -> Embedder | None:
+def _standard_embedder(encoders: Encoders) -> Embedder | None:
     """The encoder made at set-up, in place of one that the config names but this machine does not have."""
     try:
-        return load_embedder(None, settings.models_folder)
+        return encoders.open(None)
     except NotReady:
         return None
 

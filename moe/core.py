@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 Role = Literal["system", "user", "assistant", "tool"]
 Stage = Literal["explicit", "raw", "vision", "embedding", "context", "classifier", "keyword", "fallback"]
@@ -96,7 +96,10 @@ class Completion(Struct, frozen=True, kw_only=True):
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
-    """What a client asked, free of any dialect. `format` is "json", a JSON schema, or None."""
+    """What a client asked, free of any dialect. `format` is "json", a JSON schema, or None.
+
+    `format_name` and `format_strict` are what OpenAI's clients say of a schema beside it.
+    """
 
     model: str = ""
     messages: tuple[Message, ...] = ()
@@ -106,6 +109,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool | None = None
     sampling: Sampling = Sampling()
     format: Literal["json"] | dict[str, Any] | None = None
+    format_name: str = ""
+    format_strict: bool | None = None
     think: bool | str | None = None
     stream: bool = False
     include_usage: bool = False
@@ -144,7 +149,7 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Heartbeat(Struct, frozen=True, gc=False):
-    """Nothing yet, still waiting: yielded about once a second so that no wall is silent for long."""
+    """Nothing yet, still waiting: yielded several times a second so that no wall is silent for long."""
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -188,9 +193,9 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vision: bool = False
     tier: Literal[1, 2] = 1
     options: dict[str, Any] = field(default_factory=dict)
-    max_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
     keep_alive: KeepAlive | None = None
-    first_token_timeout_s: float | None = None
+    first_token_timeout_s: Annotated[float, Meta(gt=0)] | None = None
     fallback: str = ""
     routable: bool = True
     allow_cloud: bool = False
@@ -198,11 +203,6 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def is_fallback(self) -> bool:
         return self.id == 0
-
-    @property
-    def is_local(self) -> bool:
-        """Whether a prompt for it stays on the user's own machines."""
-        return self.type != "api"
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -57,6 +57,30 @@ def load_embedder(model_path: str | None, models_folder: Path) -> Embedder | Non
     return SentenceTransformerEmbedder(str(folder) if folder is not None else model_path)
 
 
+class Encoders:
+    """Opens encoders and keeps the last: a reload that leaves it alone opens nothing. For one thread at a time."""
+
+    def __init__(self, models_folder: Path) -> None:
+        self._folder = models_folder
+        self._kept: tuple[tuple[object, ...], Embedder | None] | None = None
+
+    def open(self, model_path: str | None) -> Embedder | None:
+        """As `load_embedder`."""
+        key = (model_path, _stamp(self._folder / "encoder" / "current"))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, load_embedder(model_path, self._folder))
+        return self._kept[1]
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    """What changes when a file is written anew; None when there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 class Batch:
     """Texts that will be encoded in one run; whoever put in the first one runs it for all."""
 

@@ -5,7 +5,7 @@ MoeError
 ├── RequestError                the caller's doing
 │   ├── BadRequest 400          ├── Forbidden 403        ├── NotFound 404 ── ModelNotFound
 │   ├── MethodNotAllowed 405    ├── RequestTimeout 408   ├── TooLarge 413
-│   └── TooManyRequests 429
+│   ├── TooManyRequests 429     └── HeadersTooLarge 431
 ├── Unavailable 503             nothing could answer ── Busy (no thread is free)
 ├── Unanswered 503              every candidate failed
 └── BackendError                one upstream failed; dispatch decides what follows
@@ -101,6 +101,11 @@ class TooManyRequests(RequestError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class HeadersTooLarge(RequestError):
+    status = 431
+    code = "headers_too_large"
 
 
 class Unavailable(MoeError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import re
 import threading
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -44,7 +46,13 @@ class OneLine(logging.Formatter):
 
 
 class SizedFile(logging.handlers.RotatingFileHandler):
-    """Rotates by what was written: the standard handler formats each record twice and asks the file system."""
+    """Rotates by what was written: the standard handler formats each record twice and asks the file system.
+
+    Each file is made for its owner's eyes only, for prompts may be in it.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_open_private)
 
     def shouldRollover(self, record: logging.LogRecord) -> int:
         return int(self.stream is not None and self.stream.tell() >= self.maxBytes)
@@ -124,6 +132,10 @@ def set_up(folder: Path, *, level: str, echoes: bool = True, every_s: float = 0.
     for trouble in troubles:
         logger.warning("%s", trouble)
     return logger
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _open(folder: Path) -> SizedFile:

@@ -11,6 +11,7 @@ from .backends.engine import Engine
 from .build import Address, build_gateway
 from .config import Config, Settings, read_config
 from .config.settings import ROOT
+from .embed import Encoders
 from .errors import ConfigError
 from .metrics import Statistics
 from .pipeline.gateway import Gateway
@@ -33,6 +34,7 @@ class Service:
         self._stamp = _stamp(self.config.files)
         self._own: Address | None = None
         self._engine = Engine()
+        self._encoders = Encoders(settings.models_folder)
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
@@ -98,11 +100,14 @@ class Service:
     def _adopt(self, config: Config) -> None:
         guard = Guard(config.server, config.rate_limit, host=self.host)
         gateway = build_gateway(
-            config, self.settings, engine=self._engine, statistics=self._statistics, own=self._own
+            config, self.settings, engine=self._engine, encoders=self._encoders, statistics=self._statistics,
+            own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)
-        self._guard, self._gateway = guard, gateway
+        old, self._guard, self._gateway = self._gateway, guard, gateway
+        if old is not None:
+            old.retire()
 
     def _warn_of_lasting(self, config: Config) -> None:
         for name in ("host", "port", "threads", "max_body_bytes_media"):

@@ -38,6 +38,7 @@ class Live(NamedTuple):
     port: int
     service: Service
     folder: Path
+    server: Server
 
     @property
     def url(self) -> str:
@@ -64,16 +65,17 @@ def live_server(
     )
     service = Service(settings)
     limits = service.config.server
+    ending = threading.Event()
     server = Server(
-        create_app(service), host=service.host, port=service.port, refuse=refuse, threads=limits.threads,
-        max_body_bytes=limits.max_body_bytes_media,
+        create_app(service, ending=ending), host=service.host, port=service.port, refuse=refuse, on_cut=ending.set,
+        threads=limits.threads, max_body_bytes=limits.max_body_bytes_media,
     )
     server.bind()
     service.start(own=(service.host, server.port))
     thread = threading.Thread(target=server.serve, name="live-server")
     thread.start()
     try:
-        yield Live(service.host, server.port, service, folder)
+        yield Live(service.host, server.port, service, folder, server)
     finally:
         server.close(drain_s=0)
         thread.join()

@@ -8,26 +8,34 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from moe.config.settings import ROOT
-from tests.live import write_config
+from tests.fakes import endless, fake_ollama
+from tests.live import FALLBACK, NOWHERE, write_config
 from tests.test_service import HANG_S, PARROT, becomes, chat, labels
+
+# app.py, but for a drain time that a test can wait for.
+IMPATIENT = ("-c", "import sys, app; app.DRAIN_S = 0.3; sys.exit(app.main(sys.argv[1:]))")
 
 
 @contextmanager
-def program(folder: Path) -> Iterator[tuple[str, Path, int]]:
+def program(
+    folder: Path, *, start: Sequence[str] = (str(ROOT / "app.py"),), ollama_url: str = NOWHERE, model: str = ""
+) -> Iterator[tuple[str, Path, int]]:
     """`app.py` in a process of its own: its URL, its log file, its process id; ended by SIGTERM."""
-    write_config(folder, experts=[PARROT])
+    expert = {**FALLBACK, "model_name": model} if model else PARROT
+    write_config(folder, config={"expert_runner": {"ollama_url": ollama_url}}, experts=[expert])
     places = {name: str(folder / name.removeprefix("MOE_").lower()) for name in ("MOE_LOGS", "MOE_MODELS", "MOE_DATA")}
-    arguments = [sys.executable, str(ROOT / "app.py"), "--port", "0", "--config", str(folder / "config")]
+    arguments = [sys.executable, *start, "--port", "0", "--config", str(folder / "config")]
     with (
         (folder / "out").open("w") as out,
-        subprocess.Popen(arguments, env={**os.environ, **places}, stdout=out, stderr=out) as process,
+        subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **places}, stdout=out, stderr=out) as process,
     ):
         try:
             log = folder / "logs" / "moe.log"
@@ -64,6 +72,18 @@ def test_the_process_keeps_what_it_counted(tmp_path: Path) -> None:
         chat(url, "count me")
     counted = json.loads((tmp_path / "data" / "models.json").read_text(encoding="utf-8"))["models"]
     assert counted["fallback echo"]["answers"] == 1
+
+
+def test_sigterm_ends_an_endless_stream_with_its_error_once_the_drain_time_is_up(tmp_path: Path) -> None:
+    paths = ("/v1/chat/completions", "/api/chat")
+    body = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": "go on"}]}
+    with fake_ollama(["talker:4b"]) as ollama:
+        ollama.script("talker:4b", [endless(interval_s=0.01)])
+        with program(tmp_path, start=IMPATIENT, ollama_url=ollama.url, model="talker:4b") as (url, _, _):
+            streams = [requests.post(url + path, json=body, stream=True, timeout=HANG_S) for path in paths]
+        last = [stream.content.strip().split(b"\n")[-1].removeprefix(b"data: ") for stream in streams]
+    assert json.loads(last[0])["error"]["message"] == "the server is shutting down"
+    assert json.loads(last[1]) == {"error": "the server is shutting down"}
 
 
 def test_a_refused_config_ends_the_start_with_every_problem(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from moe.build import build_gateway, default_ollama, is_self
 from moe.config import Config, Settings, read_config
 from moe.config.schema import EngineConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
 from moe.core import ChatRequest, Expert, Message, Text
+from moe.embed import Encoders
 from moe.errors import ConfigError
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
@@ -151,7 +152,7 @@ def build(config: Config, folder: Path, *, settings: Settings | None = None) -> 
     """A gateway whose default Ollama is nobody, unless the config says otherwise."""
     return build_gateway(
         config, settings or settings_of(folder, ollama_url="http://127.0.0.1:1"), engine=Engine(),
-        statistics=Statistics(folder / "models.json"), own=OWN,
+        encoders=Encoders(folder / "models"), statistics=Statistics(folder / "models.json"), own=OWN,
     )
 
 

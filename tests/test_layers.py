@@ -11,7 +11,7 @@ import pytest
 from moe.config.settings import ROOT
 
 FLOORS = (
-    {"core", "errors", "__version__"},
+    {"core", "errors", "options", "__version__"},
     {"net"},
     {"config", "metrics", "log", "bert", "hub"},
     {"embed", "encoders"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 import time
 import unicodedata
@@ -212,6 +213,19 @@ def test_a_full_file_is_put_aside_and_only_so_many_are_kept(tmp_path: Path) -> N
     lines = "".join(each.read_text(encoding="utf-8") for each in oldest_first).splitlines()
     numbers = [int(line[:4]) for line in lines]
     assert numbers == list(range(numbers[0], 200))
+
+
+def test_only_the_owner_can_read_a_log_also_after_a_rotation(tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        handler = log.SizedFile(tmp_path / "moe.log", maxBytes=100, backupCount=2, encoding="utf-8")
+        for _ in range(3):
+            handler.handle(logging.LogRecord("moe", logging.INFO, "", 0, "x" * 100, None, None))
+        handler.close()
+    finally:
+        os.umask(umask)
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("moe.log", "moe.log.1", "moe.log.2"), "0o600")
 
 
 def test_what_was_written_before_counts_after_a_restart(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from ..config import RunnerConfig, secret
 from ..core import ChatRequest, Chunk, Expert
 from ..errors import BackendError, NotReady
-from .api_wire import write_request
+from .api_wire import write_extras, write_request
 from .base import BEAT, HEARTBEAT_S, Chunks
 from .engine import INSTALL, Arrived, Engine
+
+# Servers of open models, which take more than OpenAI's own API, where an unknown field is an error.
+OPEN_PROVIDERS = frozenset({"", "hosted_vllm", "openai_like", "custom_openai", "llamafile", "lm_studio"})
 
 
 class Api:
@@ -25,6 +28,7 @@ class Api:
         self._runner = runner
         self._engine = engine
         base = expert.api_base or expert.url
+        self._takes_extras = expert.provider in OPEN_PROVIDERS
         self._base = _complete_base(base) if expert.provider in ("", "openai") else base
 
     def chat(self, request: ChatRequest) -> Chunks:
@@ -39,6 +43,8 @@ class Api:
         }
         if self._base:
             call["api_base"] = self._base
+            if self._takes_extras and (extras := write_extras(request)):
+                call["extra_body"] = extras
         task, arrived = self._engine.start(call, connect_s=self._runner.connect_timeout_s, key=key)
         try:
             yield from _take(arrived)
@@ -50,6 +56,9 @@ class Api:
             return "does not support raw completions"
         has_image = request.has_image or any(m.has_image for m in request.messages)
         return "does not support images" if has_image and not self._expert.vision else ""
+
+    def is_remote(self, model: str) -> bool:
+        return True
 
     def trouble(self, model: str) -> str:
         if self._expert.api_key_env and not secret(self._expert.api_key_env):

@@ -35,10 +35,22 @@ def write_request(request: ChatRequest) -> dict[str, Any]:
     if request.format == "json":
         call["response_format"] = {"type": "json_object"}
     elif request.format is not None:
-        call["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": request.format}}
+        call["response_format"] = {"type": "json_schema", "json_schema": _write_schema(request)}
     if isinstance(request.think, str):
         call["reasoning_effort"] = request.think
     return call
+
+
+def write_extras(request: ChatRequest) -> dict[str, Any]:
+    """What OpenAI's API lacks, in the names of vLLM and llama.cpp; each skips the other's."""
+    sampling = request.sampling
+    extras = {
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "repetition_penalty": sampling.repeat_penalty,
+    }
+    return {name: value for name, value in extras.items() if value is not None}
 
 
 class ChunkReader:
@@ -84,6 +96,11 @@ class ChunkReader:
         call["id"] = call["id"] or part.id or ""
         call["name"] += part.function.name or ""
         call["arguments"] += part.function.arguments or ""
+
+
+def _write_schema(request: ChatRequest) -> dict[str, Any]:
+    schema: dict[str, Any] = {"name": request.format_name or "answer", "schema": request.format}
+    return schema if request.format_strict is None else schema | {"strict": request.format_strict}
 
 
 def _write_message(message: Message) -> dict[str, Any]:

@@ -41,5 +41,8 @@ class Backend(Protocol):
     def context_tokens(self, model: str) -> int:
         """The longest prompt `model` can take, in tokens; 0 when nobody knows."""
 
+    def is_remote(self, model: str) -> bool:
+        """Whether a prompt for `model` leaves the user's own machines."""
+
     def trouble(self, model: str) -> str:
         """Why `model` could not be reached, as far as is known without asking; "" when nothing is amiss."""

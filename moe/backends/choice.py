@@ -47,22 +47,40 @@ def choose(
 ) -> dict[str, str]:
     """Label -> model name for every "auto" expert that some model can serve.
 
-    `memory_bytes` bounds the models that may be wanted at the same time, 0 = unknown. Beyond it only a
-    specialist of the expert's own domain, or vision, is worth a swap; everybody else shares the generalist.
+    `memory_bytes` bounds the models that may be wanted at the same time, 0 = unknown. Where each expert's best
+    model fits beside the others', nothing is ever swapped and each gets it, general work what is loaded.
+    Beyond that, what is loaded comes first for all, only a specialist of the expert's own domain, or vision,
+    is worth a swap, and the others share.
     """
+    experts, models = list(experts), list(models)
+    sizes = {model.name: model.size for model in models}
+    best = _choose(experts, models, loaded=loaded, memory_bytes=None)
+    if memory_bytes and sum(sizes[name] for name in set(best.values())) <= memory_bytes:
+        return best
+    return _choose(experts, models, loaded=loaded, memory_bytes=memory_bytes)
+
+
+def _choose(
+    experts: Iterable[Expert], models: Iterable[UpstreamModel], *, loaded: Mapping[str, object],
+    memory_bytes: int | None,
+) -> dict[str, str]:
+    """One pass. `memory_bytes` None = as if there were room for all, so that to be loaded counts for little."""
     usable = [model for model in models if model.can_chat]
+    is_scarce, limit = memory_bytes is not None, memory_bytes or 0
     chosen: dict[str, str] = {}
     kept: dict[str, UpstreamModel] = {}
     for expert in sorted(experts, key=_importance):
         fitting = [m for m in usable if _may_serve(expert, m)]
         if not fitting:
             continue
-        ranked = sorted(fitting, key=lambda m: (_exceeds(m, memory_bytes), *_badness(expert, m, loaded)))
+        ranked = sorted(fitting, key=lambda m: (
+            _exceeds(m, limit), *_badness(expert, m, loaded, is_scarce=is_scarce),
+        ))
         best = ranked[0]
-        if best.name not in kept and memory_bytes and not _is_specialist(expert, best):
+        if best.name not in kept and limit and not _is_specialist(expert, best):
             taken = sum(model.size for model in kept.values())
             shared = [model for model in ranked if model.name in kept]
-            if shared and taken + best.size > memory_bytes:
+            if shared and taken + best.size > limit:
                 best = shared[0]
         kept[best.name] = best
         chosen[expert.label] = best.name
@@ -84,20 +102,27 @@ def _may_serve(expert: Expert, model: UpstreamModel) -> bool:
     return not expert.vision or "vision" in model.capabilities
 
 
-def _badness(expert: Expert, model: UpstreamModel, loaded: Mapping[str, object]) -> tuple[float, ...]:
-    """Lower is better: an own specialist, then loaded, then the preference list, then size."""
+def _badness(
+    expert: Expert, model: UpstreamModel, loaded: Mapping[str, object], *, is_scarce: bool
+) -> tuple[float, ...]:
+    """Lower is better: an own specialist, then the preference list, then loaded, then size.
+
+    Where memory is scarce, and for general work, what is loaded comes before what is preferred.
+    """
     domain = expert.label if expert.label in PREFERENCES else "general"
     is_foreign_specialist = _family(model) in _NARROW and not _is_specialist(expert, model)
     billions = _size_in_billions(model)
     is_tiny = billions < TINY_BILLIONS
+    idle = 0.0 if model.name in loaded else 1.0
     is_slow = expert.tier == 1 and billions > SMALL_BILLIONS
     return (
         float(model.is_remote),
         float(is_foreign_specialist),
         0.0 if _is_specialist(expert, model) else 1.0,
         float(is_tiny),
-        0.0 if model.name in loaded else 1.0,
+        idle if is_scarce or domain == "general" else 0.0,
         float(_place(PREFERENCES[domain], model)),
+        idle,
         float(is_slow),
         -billions,
     )

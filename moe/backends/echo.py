@@ -26,6 +26,9 @@ class Echo:
     def misfit(self, request: ChatRequest) -> str:
         return "does not support tools" if request.tools else ""
 
+    def is_remote(self, model: str) -> bool:
+        return False
+
     def trouble(self, model: str) -> str:
         return ""
 

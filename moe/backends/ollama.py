@@ -60,7 +60,7 @@ class Ollama:
 
     def misfit(self, request: ChatRequest) -> str:
         model = self._describe(request.model)
-        if model is None or request.only_loads:
+        if model is None or request.only_loads or not any(node.last_state.is_up for node in self._nodes):
             return ""
         if not model.can_chat:
             return "does not support chat"
@@ -87,6 +87,10 @@ class Ollama:
     def context_tokens(self, model: str) -> int:
         known = self._describe(model)
         return known.context_length if known is not None else 0
+
+    def is_remote(self, model: str) -> bool:
+        known = self._describe(model)
+        return known is not None and known.is_remote
 
     def trouble(self, model: str) -> str:
         states = [node.last_state for node in self._nodes]
@@ -138,7 +142,7 @@ class Ollama:
 
     def _fit_context(self, request: ChatRequest, options: dict[str, Any], state: NodeState) -> None:
         """Raises `num_ctx` by doubling until prompt and output fit; a model once raised stays so while loaded,
-        since a smaller window would reload it.
+        since a smaller window would reload it. A `num_ctx` that was asked for is where it begins.
 
         Raises UpstreamRefusal when the model's own limit is too small for the prompt.
         """
@@ -150,18 +154,22 @@ class Ollama:
                 f"the prompt is about {prompt} tokens long, more than {request.model}'s context length of {limit}",
                 code="context_length_exceeded",
             )
-        if "num_ctx" in options:
-            return
-        need = prompt + (request.sampling.max_tokens or OUTPUT_RESERVE)
+        asked = options.get("num_ctx")
+        reserve = OUTPUT_RESERVE if asked is None else 0
+        need = prompt + (request.sampling.max_tokens or reserve)
         loaded = state.loaded.get(request.model)
         context = loaded.context_length if loaded and loaded.context_length else DEFAULT_CONTEXT
         if loaded is not None:
             context = max(context, self._contexts.get(request.model, 0))
-        is_raised = context != DEFAULT_CONTEXT
+        if isinstance(asked, int) and asked > 0:
+            context = asked
+        is_raised = context != DEFAULT_CONTEXT or asked is not None
         while context < need and (not limit or context < limit):
             context, is_raised = context * 2, True
         if is_raised:
-            options["num_ctx"] = self._contexts[request.model] = min(context, limit) if limit else context
+            options["num_ctx"] = min(context, limit) if limit else context
+            if asked is None:
+                self._contexts[request.model] = options["num_ctx"]
 
 
 def _prompt_tokens(request: ChatRequest) -> int:

@@ -130,14 +130,15 @@ class Transport:
     def _open(self, method: str, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
         """Sends the request and waits for the response's head.
 
-        A pooled connection may have been closed by the other side meanwhile: then another one is taken,
-        since nothing was produced. urllib3 gives the connection (address check, TLS, reuse), but its
-        `urlopen` blocks until the head is there, which for a model is the whole time to the first token.
+        A pooled connection may have been closed by the other side meanwhile: then the request goes out once
+        more, on a new one, since nothing was produced. urllib3 gives the connection (address check, TLS, reuse),
+        but its `urlopen` blocks until the head is there, which for a model is the whole time to the first token.
         """
         start = f"{method} {self._path}{path} HTTP/1.1\r\nHost: {self._authority}\r\n{_FIXED}"
         request = f"{start}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+        is_resent = False
         while True:
-            conn: Any = self._pool._get_conn()
+            conn: Any = self._pool._new_conn() if is_resent else self._pool._get_conn()
             was_used = conn.sock is not None
             try:
                 if not was_used:
@@ -153,6 +154,7 @@ class Transport:
                 conn.close()
                 if not was_used or isinstance(error, TimeoutError):
                     raise _failure(error) from error
+                is_resent = True
             except BaseException:  # the caller left, or the address was refused: nobody may use it again
                 conn.close()
                 raise

@@ -20,6 +20,7 @@ from ..config import Settings, read_config
 from ..core import ChatRequest
 from ..dialects import openai
 from ..dialects.wire import encode
+from ..embed import Encoders
 from ..errors import BadRequest
 from ..log import LOGGER, OneLine
 from ..routing import Router
@@ -142,7 +143,7 @@ def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router
     logger.propagate = False
     copy_examples(settings.config_folder)
     config = read_config(settings.config_folder, experts_file=Path(experts) if experts else None)
-    router = load_router(config, settings)
+    router = load_router(config, settings, encoders=Encoders(settings.models_folder))
     if router.mode == "keyword" and config.router.model_path is None:
         terminal.complain(router.note)
     return router

@@ -64,11 +64,13 @@ def schema() -> dict[str, Any]:
 
 def _check_experts(file: ExpertsFile, sheet: Sheet) -> None:
     entries = sheet.value.get("experts")
-    count = len(entries) if isinstance(entries, list) else 0
+    if entries is not None and not isinstance(entries, list):
+        return
+    count = len(entries or ())
     placed = dict(zip(sheet.readable_items.get(("experts",), ()), file.experts, strict=True))
     if count > file.max_experts:
         sheet.fault(("experts",), f"{count} experts, more than max_experts ({file.max_experts})")
-    check_experts(placed, sheet, is_whole=entries is None or (count == len(placed) and isinstance(entries, list)))
+    check_experts(placed, sheet, entries=entries or ())
 
 
 def _find_experts(folder: Path, named: str, sheet: Sheet) -> Path | None:

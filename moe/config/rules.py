@@ -5,11 +5,12 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Protocol
 
 from ..core import Expert
 from ..net import check_url, spell_url
+from ..options import is_duration, read_option
 from .places import Path as JsonPath
 from .schema import ConfigFile
 
@@ -42,22 +43,33 @@ def check_settings(settings: ConfigFile, report: Report) -> None:
             report.warn(("router", key), f'"{value}" has no effect yet: the router works as with "{meant}"')
 
 
-def check_experts(experts: Mapping[int, Expert], report: Report, *, is_whole: bool) -> None:
-    """Notes every broken rule on `report`. `experts` by their index in the file.
+def check_experts(experts: Mapping[int, Expert], report: Report, *, entries: Sequence[object]) -> None:
+    """Notes every broken rule on `report`. `experts` by their index in the file, whose `entries` are as written.
 
-    Where some could not be read (not `is_whole`), nothing is said of what is missing.
+    An entry that could not be read still counts with the id and the label it has; one without a label might be
+    any label that is missed.
     """
-    labels = {expert.label for expert in experts.values()}
-    if is_whole and not any(expert.is_fallback for expert in experts.values()):
+    unread = [entry for index, entry in enumerate(entries) if index not in experts]
+    labels = {expert.label for expert in experts.values()} | {_raw(entry, "label") for entry in unread}
+    has_nameless = any(not _raw(entry, "label") for entry in unread)
+    has_fallback = any(expert.is_fallback for expert in experts.values())
+    if not has_fallback and "0" not in [_raw(entry, "id") for entry in unread]:
         report.fault(("experts",), "no expert has id 0: one must be the fallback")
     _check_names(experts, report)
     for index, expert in experts.items():
         path: JsonPath = ("experts", index)
         _check_one(expert, path, report)
         _check_type(expert, path, report)
+        _check_options(expert, path, report)
         _check_addresses(expert, path, report)
-        if is_whole and expert.fallback and expert.fallback not in labels:
+        if expert.fallback and not has_nameless and expert.fallback not in labels:
             report.fault((*path, "fallback"), f'no expert is labelled "{expert.fallback}"')
+
+
+def _raw(entry: object, key: Literal["id", "label"]) -> str:
+    """What an entry says at `key`, as text; "" where that is nothing `key` could be."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    return str(value) if type(value) in ((str,) if key == "label" else (str, int)) else ""
 
 
 def _check_names(experts: Mapping[int, Expert], report: Report) -> None:
@@ -99,8 +111,21 @@ def _check_one(expert: Expert, path: JsonPath, report: Report) -> None:
         report.warn((*path, "keywords"), f"{len(expert.keywords)} keywords; {FEW_KEYWORDS} or more route better")
     if expert.api_key_env and not _ENV_NAME.fullmatch(expert.api_key_env):
         report.fault((*path, "api_key_env"), "must be the NAME of an environment variable, not a key")
-    if expert.first_token_timeout_s is not None and expert.first_token_timeout_s <= 0:
-        report.fault((*path, "first_token_timeout_s"), "must be more than 0 seconds")
+    if isinstance(expert.keep_alive, str) and not is_duration(expert.keep_alive):
+        report.fault((*path, "keep_alive"), 'must be a number of seconds or a duration like "5m" or "1h30m"')
+
+
+def _check_options(expert: Expert, path: JsonPath, report: Report) -> None:
+    """Types only. One text for `stop` is as good as a list of one; 4.0 is no integer here, as nobody would mend it."""
+    for name, value in expert.options.items():
+        if value is None or (name == "stop" and isinstance(value, str)):
+            continue
+        try:
+            taken = read_option(name, value)
+            if isinstance(value, float) and isinstance(taken, int):
+                raise TypeError("must be of type integer")
+        except TypeError as error:
+            report.fault((*path, "options", name), str(error))
 
 
 def _check_type(expert: Expert, path: JsonPath, report: Report) -> None:

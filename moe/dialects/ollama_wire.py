@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 import msgspec
@@ -10,13 +9,13 @@ from msgspec import Struct
 
 from ..core import ChatRequest, Completion, Image, KeepAlive, Message, Part, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
+from ..options import is_duration
 from .body import read
 from .image import read_base64
 from .ollama_options import read_sampling
 from .tool import check_tools, name_results, role_of
 from .wire import encode
 
-_DURATION = re.compile(r"[-+]?(\d+|((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)")
 _THINK_WORDS = ("low", "medium", "high", "max")
 
 
@@ -155,7 +154,7 @@ def _think(asked: bool | str | None) -> bool | str | None:
 def _keep_alive(asked: KeepAlive | None) -> KeepAlive | None:
     if asked == "":
         return None
-    if isinstance(asked, str) and not _DURATION.fullmatch(asked):
+    if isinstance(asked, str) and not is_duration(asked):
         raise BadRequest(f"invalid keep_alive: '{asked[:40]}' is no duration like '5m'", param="keep_alive")
     return asked
 

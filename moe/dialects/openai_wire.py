@@ -67,6 +67,8 @@ class _StreamOptions(Struct):
 
 
 class _JsonSchema(Struct):
+    name: str | None = None
+    strict: bool | None = None
     schema: dict[str, Any] | None = None
 
 
@@ -116,6 +118,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     if not asked.messages:
         raise BadRequest("[] is too short - 'messages'", param="messages")
     options = asked.stream_options
+    schema = _schema(asked.response_format)
     return ChatRequest(
         model=asked.model or "",
         messages=name_results([_message(turn, f"messages[{i}]") for i, turn in enumerate(asked.messages)]),
@@ -124,6 +127,8 @@ def parse_chat(body: bytes) -> ChatRequest:
         parallel_tool_calls=asked.parallel_tool_calls,
         sampling=_sampling(asked),
         format=_format(asked.response_format),
+        format_name=(schema.name or "") if schema else "",
+        format_strict=schema.strict if schema else None,
         think=_think(asked),
         stream=bool(asked.stream),
         include_usage=options is not None and bool(options.include_usage),
@@ -182,6 +187,10 @@ def _format(asked: _ResponseFormat | None) -> Literal["json"] | dict[str, Any] |
         where = "response_format.json_schema.schema"
         raise BadRequest(f"{where}: a JSON schema is missing", param=where)
     return asked.json_schema.schema
+
+
+def _schema(asked: _ResponseFormat | None) -> _JsonSchema | None:
+    return asked.json_schema if asked is not None and asked.type == "json_schema" else None
 
 
 def _think(asked: _Body) -> bool | str | None:

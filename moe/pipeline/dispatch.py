@@ -55,7 +55,7 @@ class Dispatcher:
         """Heartbeats while nobody speaks, then Started, then the answer, Done last.
 
         Raises before Started: UpstreamRefusal when the request itself is at fault, Unanswered when all
-        failed. After Started: BackendError when the answer broke off.
+        failed. After Started, for a stream only: BackendError when the answer broke off.
         """
         tried: dict[str, BackendError] = {}
         dead = _Dead()
@@ -128,10 +128,12 @@ class Dispatcher:
             raise Misfit(f'"{model}" {unfit}', reason=unfit)
         attempt = 0
         while True:
+            chunks = self._attempt(run, prepared)
             try:
-                yield from self._attempt(run, prepared)
+                yield from chunks if request.stream else _hold(chunks)
                 return
             except BackendError as error:
+                run.has_started = run.has_started and request.stream
                 if run.has_started or not self._may_retry(error, backend, attempt):
                     raise
                 log.info("retry expert=%s reason=%s", clean(expert.label), clean(error.reason))
@@ -247,6 +249,17 @@ class _Dead:
         if candidate.expert.id < 0 and candidate.model in self._models:
             return True
         return bool(self._needed_tokens) and candidate.backend.context_tokens(candidate.model) <= self._needed_tokens
+
+
+def _hold(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Everything at the end, a heartbeat for each piece meanwhile: who waits for the whole answer never gets half
+    of a broken one, so another attempt may begin from the start."""
+    held: list[Chunk] = []
+    for chunk in chunks:
+        if not isinstance(chunk, Heartbeat):
+            held.append(chunk)
+        yield _BEAT
+    yield from held
 
 
 def _pause(wait_s: float) -> Iterator[Chunk]:

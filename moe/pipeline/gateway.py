@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..backends.catalog import Catalog
@@ -43,13 +44,16 @@ class Gateway:
         lineup: Lineup,
         catalog: Catalog,
         statistics: Statistics,
+        retire: Callable[[], None],
     ) -> None:
+        """`retire` frees what only new requests would need; answers under way keep what they use."""
         self.config = config
         self.router = router
         self.catalog = catalog
         self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
+        self.retire = retire
 
     def answer(self, request: ChatRequest, *, request_id: str) -> Answer:
         """Decides at once; the chunks are made as they are taken. Raises RequestError."""

@@ -54,14 +54,22 @@ class Lineup:
         return self._breakers.setdefault(label, self._breakers.get(label) or self._new_breaker())
 
     def candidates(self, decision: Decision) -> Iterator[Candidate]:
-        """In the order to try; each label once. A local expert's prompt never reaches an API by failover
-        unless one of the two allows it."""
+        """In the order to try; each label once. A prompt that was to stay at home never reaches an API, or a
+        model that Ollama runs in its cloud, by failover, unless one of the two experts allows it."""
         origin = decision.expert
         seen: set[str] = set()
+        stays_home = True
         for expert in self._chain(origin):
-            if expert.label not in seen and _may_follow(origin, expert):
-                seen.add(expert.label)
-                yield self._candidate(expert, decision.model if expert is origin else "")
+            if expert.label in seen:
+                continue
+            seen.add(expert.label)
+            candidate = self._candidate(expert, decision.model if expert is origin else "")
+            leaves_home = candidate.backend.is_remote(candidate.model)
+            if expert is origin:
+                stays_home = not leaves_home
+            elif stays_home and leaves_home and not (expert.allow_cloud or origin.allow_cloud):
+                continue
+            yield candidate
         for name in self._stand_ins():
             if name not in seen:
                 seen.add(name)
@@ -132,14 +140,10 @@ def _with_defaults(request: ChatRequest, expert: Expert) -> object:
     others = {name: value for name, value in expert.options.items()
               if name not in (*_TYPED, "stop", "num_predict") and value is not None}
     changed["options"] = others | sampling.options
-    if sampling.max_tokens is None:
+    if sampling.max_tokens is None and "num_predict" not in sampling.options:  # there it says "no limit"
         limit = expert.max_tokens if expert.max_tokens is not None else expert.options.get("num_predict")
         changed["max_tokens"] = limit if isinstance(limit, int) and limit > 0 else None
     stop = expert.options.get("stop")
     if not sampling.stop and stop:
         changed["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
     return structs.replace(sampling, **changed)
-
-
-def _may_follow(origin: Expert, expert: Expert) -> bool:
-    return expert is origin or expert.is_local or not origin.is_local or expert.allow_cloud or origin.allow_cloud

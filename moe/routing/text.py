@@ -11,7 +11,18 @@ SOURCE_CHARS = 16_000
 CODE_CHARS = 240
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
-_MARKUP = re.compile(r"(?m)^[ \t]*[#>]+|[*`~|]+|_{2,}")
+# Markup is what Markdown would read as such: "2*3", "x|y" and "~5" are the question itself. Each repeat stops at the
+# mark that may end it, and none stands in another, so that the time is linear.
+_LINE_START = re.compile(r"(?m)^[ \t]*(?:[#>]+|[*](?=[ \t]))")
+_CODE = re.compile(r"`{1,2}([^`\n]+)`{1,2}")
+_TABLE_RULE = re.compile(r"(?m)^[ \t]*\|[ \t]*:?-[-:| \t]*$")
+_TABLE_ROW = re.compile(r"(?m)^[ \t]*\|.*$")
+_SUMS = r"[\d\s.,+/^=()-]*"
+_EMPHASES = tuple(
+    re.compile(rf"(?<![\w)\]}}{mark[-1]}]){mark}(?=[^\s{mark[-1]}])(?!{_SUMS}{mark})"
+               rf"((?:(?!{mark}).)+)(?<=\S){mark}(?![\w(\[{{{mark[-1]}])")
+    for mark in (r"\*\*\*", r"\*\*", "~~", "__", r"\*")
+)
 _TASK = "### Task:"
 _CHORE = re.compile(
     r"### Task:\s*(?:Generate (?:a concise|1-3 broad tags|a detailed prompt)|Suggest 3-5 relevant follow-up"
@@ -42,7 +53,17 @@ def clean(text: str) -> str:
     if "```" in text:
         blocks = text.split("```")
         text = " ".join(block[:CODE_CHARS] if i % 2 else block for i, block in enumerate(blocks))
-    return " ".join(_MARKUP.sub(" ", _LINK.sub(r"\1", text)).split())
+    text = _LINE_START.sub(" ", _strip_tables(_LINK.sub(r"\1", text)))
+    for pattern in (_CODE, *_EMPHASES):
+        text = pattern.sub(r"\1", text)
+    return " ".join(text.split())
+
+
+def _strip_tables(text: str) -> str:
+    """Bars go only where a row of dashes makes a table of them."""
+    if not _TABLE_RULE.search(text):
+        return text
+    return _TABLE_ROW.sub(lambda row: row[0].replace("|", " "), _TABLE_RULE.sub("", text))
 
 
 def join_newest(texts: Sequence[str], *, max_chars: int) -> str:

@@ -26,7 +26,7 @@ from ..core import (
 )
 from ..dialects import ollama, openai
 from ..dialects.base import Dialect, StreamWriter
-from ..errors import BrokenStream, MoeError, RequestError
+from ..errors import BrokenStream, MoeError, RequestError, Unavailable
 from ..log import clean
 from .edge import Edge, request_id
 
@@ -56,7 +56,7 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
             gateway = edge.gateway()
             if edge.log_prompts():
                 log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
-            run = _Reply(dialect, asked, gateway.answer(asked, request_id=request_id()))
+            run = _Reply(dialect, asked, gateway.answer(asked, request_id=request_id()), is_ending=edge.ending.is_set)
             run.echoes_name = gateway.config.server.reply_model == "requested"
             response = run.respond()
         except BaseException:
@@ -74,7 +74,9 @@ class _Reply:
 
     echoes_name = False
 
-    def __init__(self, dialect: Dialect, asked: ChatRequest, answer: Answer) -> None:
+    def __init__(
+        self, dialect: Dialect, asked: ChatRequest, answer: Answer, *, is_ending: Callable[[], bool]
+    ) -> None:
         self._dialect = dialect
         self._asked = asked
         self._decision: Decision = answer.decision
@@ -83,6 +85,7 @@ class _Reply:
         self._first_ns = 0
         self._id = request_id()
         self._has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+        self._is_ending = is_ending
         self._started: Started | None = None
         self._committed_early = False
 
@@ -129,6 +132,7 @@ class _Reply:
                 elif isinstance(chunk, Done):
                     data = writer.end(self._ending(chunk))
                 else:
+                    self._check_ending()
                     data = writer.chunk(chunk)
                 if data:
                     yield data
@@ -172,13 +176,19 @@ class _Reply:
                 calls.append(chunk)
             elif isinstance(chunk, Done):
                 done = chunk
-            self._check_presence()
+            else:
+                self._check_presence()
         whole = Whole(text="".join(texts), thinking="".join(thoughts), tool_calls=tuple(calls), done=done)
         return self._dialect.reply(whole, self._head(), self._ending(done))
 
     def _check_presence(self) -> None:
         if self._has_left():
             raise ClientLeft
+        self._check_ending()
+
+    def _check_ending(self) -> None:
+        if self._is_ending():
+            raise Unavailable("the server is shutting down")
 
     def close(self) -> None:
         close: Any = getattr(self._chunks, "close", None)
@@ -204,12 +214,9 @@ class _Reply:
 
     def _headers(self) -> dict[str, str]:
         decision, started = self._decision, self._started
-        headers = {
-            "X-MoE-Expert": _ascii(started.expert if started else decision.expert.label),
-            "X-MoE-Stage": decision.stage,
-            "X-MoE-Confidence": f"{decision.confidence:.4f}",
-        }
-        if started is not None:
+        headers = {"X-MoE-Stage": decision.stage, "X-MoE-Confidence": f"{decision.confidence:.4f}"}
+        if started is not None:  # after an early commit nobody knows yet who will answer: `x_moe` tells at the end
+            headers["X-MoE-Expert"] = _ascii(started.expert)
             headers["X-MoE-Model"] = _ascii(started.model)
             if started.failed:
                 headers["X-MoE-Fallback"] = _ascii(started.failed[0])

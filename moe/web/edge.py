@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import secrets
+import threading
 from collections.abc import Callable
 
 from flask import g, request
@@ -11,16 +10,21 @@ from flask import g, request
 from ..config import Config
 from ..pipeline.gateway import Gateway
 from .guard import Guard, check_encoding
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+from .intake import choose_id
 
 
 class Edge:
-    """The way from Flask to the line behind it; `gateway` and `guard` give the current ones after a reload."""
+    """The way from Flask to the line behind it; `gateway` and `guard` give the current ones after a reload.
 
-    def __init__(self, *, gateway: Callable[[], Gateway], guard: Callable[[], Guard]) -> None:
+    Once `ending` is set, every answer that still runs is ended with an error.
+    """
+
+    def __init__(
+        self, *, gateway: Callable[[], Gateway], guard: Callable[[], Guard], ending: threading.Event
+    ) -> None:
         self.gateway = gateway
         self.guard = guard
+        self.ending = ending
 
     def log_prompts(self) -> bool:
         return self.config.log_prompts
@@ -38,9 +42,8 @@ class Edge:
 
 
 def name_request() -> None:
-    """Gives the request its id: the client's own where it is sane, else a new one."""
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(12)
+    """Gives the request its id."""
+    g.request_id = choose_id(request.headers.get("X-Request-Id", ""))
 
 
 def request_id() -> str:

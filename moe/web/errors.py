@@ -8,7 +8,15 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..dialects import ollama, openai
-from ..errors import BadRequest, MethodNotAllowed, MoeError, NotFound, RequestError, TooLarge
+from ..errors import (
+    BadRequest,
+    HeadersTooLarge,
+    MethodNotAllowed,
+    MoeError,
+    NotFound,
+    RequestTimeout,
+    TooLarge,
+)
 from .edge import request_id
 
 log = logging.getLogger("moe.web")
@@ -27,8 +35,10 @@ def error_body(error: MoeError, path: str) -> bytes:
 
 def refuse(status: int, path: str, message: str) -> tuple[bytes, str]:
     """(body, content type) for a request that never became one: too large, too slow, malformed."""
-    error = RequestError(message)
-    error.status = status
+    kinds = (BadRequest, RequestTimeout, TooLarge, HeadersTooLarge)
+    fallback = BadRequest if status < 500 else MoeError
+    error = next((kind for kind in kinds if kind.status == status), fallback)(message)
+    error.status = status  # of one that has no kind of its own
     return error_body(error, path), "application/json"
 
 

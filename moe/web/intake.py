@@ -6,6 +6,8 @@ The overrides were written against waitress 3.0.2; each says which of its ways i
 from __future__ import annotations
 
 import math
+import re
+import secrets
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 CHUNK_LINE_BYTES = 4096
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,11 @@ class Refusal(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         error = self.request.error
         # For an exception in the app waitress makes up a request of its own, which has no path.
-        path = next((request.path for request in (self.request, *self.channel.requests) if request.path), "/")
-        body, content_type = self.channel.server.refuse(error.code, path, error.body)
+        asked = next((request for request in (self.request, *self.channel.requests) if request.path), self.request)
+        body, content_type = self.channel.server.refuse(error.code, asked.path or "/", error.body)
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", content_type))
+        self.response_headers.append(("X-Request-Id", choose_id(asked.headers.get("X_REQUEST_ID", ""))))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if self.request.command == "HEAD" else body)
@@ -204,6 +208,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().handle_close()
         if self.request is not None:
             self.request.close()  # waitress leaves the half-filled temporary file to the garbage collector
+
+
+def choose_id(given: str) -> str:
+    """A request's id: the client's own where it is sane, else a new one."""
+    return given if _ID.fullmatch(given) else secrets.token_hex(12)
 
 
 def _asked_path(head: bytes) -> str:

@@ -31,6 +31,7 @@ HEADROOM = 64
 # A worker blocks once so much of its answer waits for the client, so this is what a slow reader can cost.
 UNSENT_BYTES = 128 << 10
 BODY_IN_MEMORY_BYTES = 128 << 10  # a larger body is kept in a temporary file
+LAST_WORDS_S = 1.0  # after the drain time, for answers to say that they are cut
 GRACE_S = 2.0  # after the last deadline, for the answers' generators to close
 
 
@@ -50,7 +51,8 @@ class Server:
     """`bind()`, then `serve()` until some thread or signal handler calls `close()`.
 
     `refuse(status, path, message)` gives the body and content type of an answer the app never gets to see;
-    it is called in a worker thread and must not raise. Proxy headers reach the app as the client sent them.
+    it is called in a worker thread and must not raise. `on_cut()` is called in the serving thread when the drain
+    time is up: what runs then may still say so. Proxy headers reach the app as the client sent them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Server:
         host: str,
         port: int,
         refuse: Refuse,
+        on_cut: Callable[[], None] | None = None,
         threads: int = 128,
         max_body_bytes: int = 20 << 20,
         limits: Limits | None = None,
@@ -67,7 +70,7 @@ class Server:
         self.host = host
         self.threads = threads
         self.limits = limits or Limits()
-        self._app, self._refuse, self._asked_port = app, refuse, port
+        self._app, self._refuse, self._on_cut, self._asked_port = app, refuse, on_cut, port
         self._adjustments = _adjust(host, self.limits)
         self.max_body_bytes = max_body_bytes
         self._workers = ThreadedTaskDispatcher()
@@ -129,7 +132,7 @@ class Server:
         if self._drain_until is None:
             self._drain_until = now + drain_s
         else:
-            self._drain_until, self._grace_s = now, 0.2
+            self._drain_until, self._grace_s, self._on_cut = now, 0.2, None
         if self._thread is None:
             self._stop_listening()
             wasyncore.close_all(self._map)
@@ -189,7 +192,14 @@ class Server:
         for channel in list(self._channels.values()):
             if channel.is_waiting:
                 channel.handle_close()
-        return now >= deadline or not (self._channels or self.busy())
+        if not (self._channels or self.busy()):
+            return True
+        on_cut = self._on_cut
+        if now < deadline or on_cut is None:
+            return now >= deadline
+        self._on_cut, self._drain_until = None, now + LAST_WORDS_S
+        on_cut()
+        return False
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:

@@ -149,14 +149,14 @@ def test_an_api_key_is_in_no_answer_no_page_and_no_file(program: Program, upstre
 
 
 def test_an_answer_names_no_address_and_no_path_of_this_machine(program: Program, ollama: FakeOllama) -> None:
-    ollama.script("bad:1b", [http_error(500, {"error": "open /root/.ollama/models/secret: no such file"})])
-    ollama.script("good:1b", [http_error(500, {"error": "open /root/.ollama/models/secret: no such file"})])
+    ollama.script("bad:1b", [http_error(500, {"error": "open /srv/models/secret: no such file"})])
+    ollama.script("good:1b", [http_error(500, {"error": "open /srv/models/secret: no such file"})])
     replies = [ask(program, model="bad", path=path) for path in CHATS]
     ollama.script("bad:1b", [])
     ollama.script("good:1b", [])
     for reply in replies:
         assert reply.status == 503
-        for inner in ("/root", "secret", ollama.url, "127.0.0.1", str(program.folder), "Traceback", "urllib3"):
+        for inner in ("/srv", "secret", ollama.url, "127.0.0.1", str(program.folder), "Traceback", "urllib3"):
             assert inner not in _all_of(reply)
     assert_serves(program)
 

@@ -16,7 +16,7 @@ import pytest
 from moe.backends.api import Api
 from moe.backends.engine import Engine
 from moe.config import RunnerConfig
-from moe.core import Expert, Heartbeat, Image, Message, Text, Thinking
+from moe.core import Expert, Heartbeat, Image, Message, Sampling, Text, Thinking
 from moe.errors import BackendError, NotReady, Unreachable, UpstreamFailure, UpstreamRefusal
 from tests.backends.rig import MODEL, Rig, api_rig, ask, end_of, said, text_of
 from tests.fakes import (
@@ -223,6 +223,29 @@ def test_a_thinking_turn_of_the_past_is_not_said_again(api: Rig) -> None:
 def test_tool_choice_arrives(api: Rig) -> None:
     api.chat(tools=(WEATHER,), tool_choice="none", parallel_tool_calls=False)
     assert (api.body["tool_choice"], api.body["parallel_tool_calls"]) == ("none", False)
+
+
+def test_a_schema_arrives_under_its_own_name(api: Rig) -> None:
+    api.chat(format={"type": "object"}, format_name="person", format_strict=True)
+    assert api.body["response_format"] == {
+        "type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "object"}, "strict": True}}
+    api.chat(format={"type": "object"})
+    assert api.body["response_format"]["json_schema"] == {"name": "answer", "schema": {"type": "object"}}
+
+
+@pytest.mark.parametrize("provider", ["", "hosted_vllm"])
+def test_what_servers_of_open_models_take_beyond_openai_arrives(engine: Engine, provider: str) -> None:
+    with api_rig(engine, provider=provider) as rig:
+        rig.chat(sampling=Sampling(top_k=5, min_p=0.1, repeat_penalty=1.5, options={"num_predict": -1, "mirostat": 2}))
+        sent = {name: rig.body.get(name) for name in ("top_k", "min_p", "repeat_penalty", "repetition_penalty")}
+        assert sent == {"top_k": 5, "min_p": 0.1, "repeat_penalty": 1.5, "repetition_penalty": 1.5}
+        assert not {"extra_body", "num_predict", "mirostat", "max_tokens"} & rig.body.keys()
+
+
+def test_openai_itself_is_not_sent_what_it_refuses(engine: Engine) -> None:
+    with api_rig(engine, provider="openai") as rig:
+        rig.chat(sampling=Sampling(top_k=5, min_p=0.1, repeat_penalty=1.5))
+        assert not {"top_k", "min_p", "repeat_penalty", "repetition_penalty"} & rig.body.keys()
 
 
 def test_a_content_filter_is_told_with_its_code(api: Rig) -> None:

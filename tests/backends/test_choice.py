@@ -60,6 +60,17 @@ def test_a_model_already_loaded_is_preferred() -> None:
     assert pick("math", models, loaded=["gemma3:27b"]) == "gemma3:27b"
 
 
+def test_where_all_choices_fit_nothing_is_swapped_and_each_expert_gets_its_own_best() -> None:
+    models = [model("gemma3:27b"), model("phi4:14b")]
+    experts = [expert("general", 1), expert("math", 2)]
+    for loaded in ([], ["gemma3:27b"], ["phi4:14b"]):
+        chosen = choose(experts, models, loaded=dict.fromkeys(loaded), memory_bytes=64 * GB)
+        assert chosen["math"] == "phi4:14b"
+        assert chosen["general"] == (loaded or ["gemma3:27b"])[0]
+    crowded = choose(experts, models, loaded={"gemma3:27b": None}, memory_bytes=20 * GB)
+    assert crowded == {"general": "gemma3:27b", "math": "gemma3:27b"}
+
+
 def test_a_real_specialist_is_worth_a_swap() -> None:
     models = [model("gemma3:27b"), model("devstral:24b")]
     assert pick("code_reviewer", models, loaded=["gemma3:27b"]) == "devstral:24b"

@@ -64,9 +64,10 @@ def test_a_context_that_someone_else_raised_is_kept(executor: ThreadPoolExecutor
         assert sent_context(rig) == 32_768
 
 
-def test_what_the_client_or_the_config_says_is_obeyed(ollama: Rig) -> None:
-    ollama.chat("x" * 20 * THOUSAND, sampling=Sampling(options={"num_ctx": 2048}))
-    assert sent_context(ollama) == 2048
+@pytest.mark.parametrize(("characters", "sent"), [(1000, 2048), (5 * THOUSAND, 8192)])
+def test_a_window_that_was_asked_for_is_kept_while_the_prompt_fits_it(ollama: Rig, characters: int, sent: int) -> None:
+    ollama.chat("x" * characters, sampling=Sampling(options={"num_ctx": 2048}))
+    assert sent_context(ollama) == sent
 
 
 def test_the_models_own_limit_is_the_most(executor: ThreadPoolExecutor) -> None:
@@ -135,8 +136,9 @@ def test_think_is_sent_to_a_model_that_can(executor: ThreadPoolExecutor, think: 
 
 
 def test_options_of_its_own_are_passed_with_the_common_ones(ollama: Rig) -> None:
-    ollama.chat(sampling=Sampling(top_k=5, min_p=0.1, repeat_penalty=1.5, options={"mirostat": 2, "num_gpu": 1}))
-    expected = {"top_k": 5, "min_p": 0.1, "repeat_penalty": 1.5, "mirostat": 2, "num_gpu": 1}
+    ollama.chat(sampling=Sampling(top_k=5, min_p=0.1, repeat_penalty=1.5,
+                                  options={"mirostat": 2, "num_gpu": 1, "num_predict": -1}))
+    expected = {"top_k": 5, "min_p": 0.1, "repeat_penalty": 1.5, "mirostat": 2, "num_gpu": 1, "num_predict": -1}
     assert {name: ollama.body["options"][name] for name in expected} == expected
 
 

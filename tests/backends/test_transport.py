@@ -352,3 +352,21 @@ def test_a_certificate_for_another_name_is_refused(secure: ssl.SSLContext) -> No
 def test_speaking_tls_to_a_plain_server_fails_as_a_backend_error() -> None:
     with RawServer(sends(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server, pytest.raises((BrokenStream, TimedOut)):
         read(f"https://127.0.0.1:{server.port}", connect_timeout_s=0.5)
+
+
+def test_a_request_goes_out_at_most_twice_however_many_pooled_connections_died() -> None:
+    with fake_ollama(["m"]) as fake:
+        made = Transport(fake.url, connect_timeout_s=5)
+        body = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+        streams = [made.stream("/api/chat", body, idle_s=5) for _ in range(8)]
+        for stream in streams:
+            while not next(stream):
+                pass
+        for stream in streams:
+            list(stream)
+        fake.forget_requests()
+        fake.script("m", [hang_up()])
+        with pytest.raises(BrokenStream):
+            list(made.stream("/api/chat", body, idle_s=5))
+        assert len(fake.requests_to("/api/chat")) == 2
+        made.close()

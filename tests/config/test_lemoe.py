@@ -39,7 +39,7 @@ def test_their_values_arrive() -> None:
     assert config.expert_runner.ollama_allowed_hosts == ("localhost", "127.0.0.1", "gpu-box.example.org")
     cloud = config.expert("cloud")
     assert cloud is not None
-    assert (cloud.type, cloud.provider, cloud.api_key_env, cloud.is_local) == ("api", "openai", "OPENAI_API_KEY", False)
+    assert (cloud.type, cloud.provider, cloud.api_key_env) == ("api", "openai", "OPENAI_API_KEY")
     math = config.expert("local_math")
     assert math is not None
     assert (math.type, math.format, math.model_path) == ("local", "gguf", "models/math.gguf")

@@ -45,10 +45,10 @@ def test_every_fault_of_both_files_is_told_at_once(tmp_path: Path) -> None:
         '$.sever: unknown field "sever"; did you mean "server"?', "$.log_prompts: expected bool, got str",
         '$.experts[0].id (expert "broken"): expected int, got str', '$.experts[1].label (expert "a/b")',
         '$.experts[1].tier (expert "a/b"): must be 1 or 2', '$.experts[2].urls[1] (expert "c"): expected str, got int',
-        '$.experts[2].id (expert "c"): the id 1 stands twice',
+        '$.experts[2].id (expert "c"): the id 1 stands twice', "$.experts: no expert has id 0",
     ):
         assert part in told
-    assert len(told.splitlines()) == 9
+    assert len(told.splitlines()) == 10
 
 
 def test_rules_are_checked_beside_a_misspelt_key(tmp_path: Path) -> None:

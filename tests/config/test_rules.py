@@ -81,6 +81,28 @@ def test_a_fallback_must_be_a_label_that_is_there(tmp_path: Path) -> None:
     assert problem.endswith('at $.experts[1].fallback (expert "math"): no expert is labelled "nobody"')
 
 
+def test_an_entry_that_cannot_be_read_hides_nothing_of_the_others(tmp_path: Path) -> None:
+    nameless = {"label": "math"}
+    told = problems_of(write_folder(tmp_path, experts=[nameless, expert(1, "code", fallback="nobody")]))
+    assert [problem.partition(": at ")[2] for problem in told] == [
+        '$.experts[0] (expert "math"): "id" is missing',
+        "$.experts: no expert has id 0: one must be the fallback",
+        '$.experts[1].fallback (expert "code"): no expert is labelled "nobody"',
+    ]
+
+
+@pytest.mark.parametrize("unreadable", [{"id": 0}, {"id": "0", "label": 5}])
+def test_what_an_entry_that_cannot_be_read_may_be_is_not_missed(tmp_path: Path, unreadable: Any) -> None:
+    told = problems_of(write_folder(tmp_path, experts=[unreadable, expert(1, "code", fallback="perhaps")]))
+    assert all("$.experts[0]" in problem for problem in told)
+
+
+def test_a_label_counts_even_where_the_rest_cannot_be_read(tmp_path: Path) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[
+        FALLBACK, {"label": "math"}, expert(1, "code", fallback="math")]))
+    assert '"id" is missing' in problem
+
+
 def test_few_keywords_are_a_warning_and_none_for_who_is_not_routed(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, experts=[
         FALLBACK, expert(1, "few", keywords=["a", "b"]), expert(2, "hidden", keywords=[], routable=False),
@@ -95,7 +117,9 @@ def test_few_keywords_are_a_warning_and_none_for_who_is_not_routed(tmp_path: Pat
         ({"type": "local"}, '"model_path"'),
         ({"type": "api", "model_name": ""}, '"model_name"'),
         ({"api_key_env": "sk-123"}, "NAME of an environment variable"),
-        ({"first_token_timeout_s": 0}, "more than 0"),
+        ({"first_token_timeout_s": 0}, ".first_token_timeout_s"),
+        ({"max_tokens": 0}, ".max_tokens"),
+        ({"max_tokens": -4}, ".max_tokens"),
         ({"type": "lambda"}, 'must be "ollama" or "api"'),
         ({"system_prompt_mode": "append"}, 'must be "replace" or "prepend"'),
         ({"tier": 0}, "must be 1 or 2"),
@@ -107,6 +131,46 @@ def test_what_a_type_of_expert_needs(tmp_path: Path, more: dict[str, Any], told:
     (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", **more)]))
     assert told in problem
     assert '(expert "math")' in problem
+
+
+WRONG_OPTIONS = [
+    ("temperature", "hot", "float32"), ("top_p", True, "float32"), ("typical_p", [], "float32"),
+    ("top_k", 1.5, "integer"), ("num_predict", 50.0, "integer"), ("repeat_last_n", "64", "integer"),
+    ("num_ctx", "8192", "integer"), ("use_mmap", 1, "boolean"), ("stop", 5, "array of strings"),
+    ("stop", [5], "array of strings"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kind"), WRONG_OPTIONS)
+def test_an_option_of_a_wrong_type_is_refused_at_its_line(tmp_path: Path, name: str, value: Any, kind: str) -> None:
+    folder = write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", options={name: value})])
+    lines = (folder / "experts.json").read_text().splitlines()
+    line = next(number for number, text in enumerate(lines, 1) if f'"{name}":' in text)
+    assert problems_of(folder) == (
+        f'experts.json:{line}: at $.experts[1].options.{name} (expert "math"): must be of type {kind}',
+    )
+
+
+def test_every_wrong_option_is_told_at_once(tmp_path: Path) -> None:
+    more = {"options": {"temperature": "hot", "stop": 5}, "max_tokens": -4, "keep_alive": "banana"}
+    assert len(problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", **more)]))) == 4
+
+
+def test_right_options_and_those_of_the_engine_alone_pass(tmp_path: Path) -> None:
+    options = {"temperature": 1, "top_k": 5, "stop": "END", "seed": None, "mirostat": 2, "anything": ["x"],
+               "num_predict": -1, "use_mmap": False}
+    config = read_config(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", options=options)]))
+    assert config.experts[1].options == options
+
+
+@pytest.mark.parametrize("keep_alive", ["banana", "", "5", "5m", "5 m", "1h30", "m", "--1", 0, -1, 2.5, "-1", "1h30m"])
+def test_keep_alive_is_a_number_or_a_duration(tmp_path: Path, keep_alive: Any) -> None:
+    folder = write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", keep_alive=keep_alive)])
+    if keep_alive in ("banana", "", "5 m", "1h30", "m", "--1"):
+        (problem,) = problems_of(folder)
+        assert 'at $.experts[1].keep_alive (expert "math"): must be a number of seconds or a duration' in problem
+    else:
+        assert read_config(folder).experts[1].keep_alive == keep_alive
 
 
 def test_an_ollama_expert_without_a_model_is_a_warning(tmp_path: Path) -> None:

@@ -40,9 +40,14 @@ def test_a_wrong_type_is_told_in_ollamas_words(name: str, value: Any, kind: str)
     assert caught.value.message == f'option "{name}" must be of type {kind}'
 
 
-@pytest.mark.parametrize(("asked", "limit"), [(1, 1), (128.0, 128), (0, None), (-1, None), (-2, None)])
-def test_only_a_positive_limit_limits(asked: float, limit: int | None) -> None:
-    assert read_sampling({"num_predict": asked}) == Sampling(max_tokens=limit)
+@pytest.mark.parametrize("asked", [1, 128.0])
+def test_a_positive_limit_limits(asked: float) -> None:
+    assert read_sampling({"num_predict": asked}) == Sampling(max_tokens=int(asked))
+
+
+@pytest.mark.parametrize("asked", [0, -1, -2.0])
+def test_no_limit_is_kept_as_what_the_client_said(asked: float) -> None:
+    assert read_sampling({"num_predict": asked}) == Sampling(options={"num_predict": int(asked)})
 
 
 def test_the_engines_own_options_travel_as_given() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,13 @@ def test_streaming_is_the_default(dialect: Dialect) -> None:
     assert parse(dialect, model="m").stream
     assert parse(dialect, model="m", stream=None).stream
     assert not parse(dialect, model="m", stream=False).stream
+
+
+def test_a_hostile_duration_is_refused_at_once() -> None:
+    began = time.monotonic()
+    with pytest.raises(BadRequest):
+        parse(CHAT, messages=HI, keep_alive="1" * 100_000 + "x")
+    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("keep_alive", ["5m", "1h30m", "1.5h", "-1", "300", "-1s", 0, -1, 2.5, None])

@@ -69,6 +69,7 @@ def refusal(**fields: Any) -> BadRequest:
         ({"response_format": {"type": "yaml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format.json_schema.schema"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": 5}}}, "response_format.json_schema.name"),
         ({"response_format": "json"}, "response_format"),
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"reasoning": {"effort": 5}}, "reasoning.effort"),
@@ -107,6 +108,13 @@ def test_effort_becomes_thinking(effort: str, think: bool | str) -> None:
 def test_an_empty_schema_is_still_a_schema() -> None:
     assert parse(response_format={"type": "json_schema", "json_schema": {"name": "any", "schema": {}}}).format == {}
     assert parse(response_format={"type": "text"}).format is None
+
+
+def test_the_name_and_the_strictness_of_a_schema_are_kept() -> None:
+    asked = parse(response_format={"type": "json_schema", "json_schema": {"name": "any", "strict": True, "schema": {}}})
+    assert (asked.format_name, asked.format_strict) == ("any", True)
+    bare = parse(response_format={"type": "json_schema", "json_schema": {"schema": {}}})
+    assert (bare.format_name, bare.format_strict) == ("", None)
 
 
 def test_broken_arguments_of_an_earlier_call_are_kept() -> None:

@@ -14,6 +14,7 @@ from moe.backends.engine import Engine
 from moe.build import build_gateway
 from moe.config import Settings, read_config
 from moe.core import ChatRequest, Chunk, Done, Heartbeat, Image, Message, Started, Text
+from moe.embed import Encoders
 from moe.errors import BadRequest, ModelNotFound, Unanswered
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
@@ -42,7 +43,7 @@ def gateway_of(folder: Path, url: str, *experts: dict[str, Any], **runner: Any) 
                         models_folder=folder / "models", logs_folder=folder / "logs")
     engine = Engine()
     gateway = build_gateway(
-        read_config(folder / "config"), settings, engine=engine, statistics=Statistics(folder / "models.json"))
+        read_config(folder / "config"), settings, engine=engine, encoders=Encoders(folder / "models"), statistics=Statistics(folder / "models.json"))
     for node in gateway.catalog.all_nodes():
         node.refresh(wait=True)
     yield gateway

@@ -19,9 +19,17 @@ def expert(label: str, number: int = 1, **fields: Any) -> Expert:
     return Expert(**{"id": number, "label": label, "model_name": f"{label}-model", **fields})
 
 
+class Away(Echo):
+    """A way that leads off the user's machines."""
+
+    def is_remote(self, model: str) -> bool:
+        return True
+
+
 def lineup(*experts: Expert, stand_ins: Iterable[str] = ()) -> Lineup:
+    ways = {each.label: Away() if each.type == "api" else Echo() for each in experts}
     return Lineup(
-        {each.label: each for each in experts}, {each.label: Echo() for each in experts}, raw=Echo(),
+        {each.label: each for each in experts}, ways, raw=Echo(),
         model_of=lambda each, fresh=True: each.model_name, stand_ins=lambda: list(stand_ins),
         new_breaker=lambda: Breaker(failures=3, cooldown_s=10, clock=lambda: 0.0),
     )
@@ -71,6 +79,18 @@ def test_a_local_prompt_reaches_an_api_only_with_permission(
 def test_a_raw_model_never_ends_in_a_cloud_either() -> None:
     cloud = expert("fallback", 0, type="api")
     assert order(lineup(cloud), raw_expert("x:1b"), model="x:1b") == ["x:1b"]
+
+
+def test_a_model_that_ollama_runs_in_its_cloud_is_no_fallback_for_a_local_prompt() -> None:
+    local, cloudy = expert("local", 1, fallback="cloudy"), expert("cloudy", 2)
+    backends = {"local": Echo(), "cloudy": Away(), "fallback": Echo()}
+    team = Lineup(
+        {each.label: each for each in (local, cloudy, FALLBACK)}, backends, raw=Echo(),
+        model_of=lambda each, fresh=True: each.model_name, stand_ins=list,
+        new_breaker=lambda: Breaker(failures=3, cooldown_s=10, clock=lambda: 0.0),
+    )
+    assert order(team, local) == ["local", "fallback"]
+    assert order(team, cloudy) == ["cloudy", "fallback"]
 
 
 def test_an_api_may_be_followed_by_anybody() -> None:
@@ -195,6 +215,13 @@ def test_a_zero_of_the_client_is_no_open_question() -> None:
 ])
 def test_the_limit_of_tokens_comes_from_the_expert(options: dict[str, Any], max_tokens: Any, limit: Any) -> None:
     assert prepare(asked(), expert("a", options=options, max_tokens=max_tokens), "m").sampling.max_tokens == limit
+
+
+@pytest.mark.parametrize("fields", [{"max_tokens": 20}, {"options": {"num_predict": 20}}])
+def test_no_limit_of_the_client_is_no_open_question(fields: dict[str, Any]) -> None:
+    unlimited = Sampling(options={"num_predict": -1})
+    prepared = prepare(asked(sampling=unlimited), expert("a", **fields), "m").sampling
+    assert (prepared.max_tokens, prepared.options) == (None, {"num_predict": -1})
 
 
 def test_keep_alive_of_the_client_comes_first() -> None:

@@ -16,9 +16,26 @@ RETRIEVAL = ("### Task:\nRespond to the user query using the provided context, i
     ("# Title\n> said **he** `x`", "Title said he x"),
     ("C# and snake_case stay", "C# and snake_case stay"),
     ("[not a link] (aside)", "[not a link] (aside)"),
+    ("*it*, ~~no~~, ***both*** and __this__", "it, no, both and this"),
+    ("**bold *and more* words** (**x**)", "bold and more words (x)"),
+    ("* one\n* **two**", "one two"),
+    ("| a | b |\n|---|:-:|\n| 1 | x|y |", "a b 1 x y"),
+    ("**12*17** `3*4`", "12*17 3*4"),
 ])
 def test_markup_becomes_plain_words(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize("text", [
+    "12*17?", "2 * 3", "a*b", "a*b*c", "2**3**4", "3 *4* 5", "2*(3)*5*(4)", "f(*args, **kwargs)", "5 * x and y * 3",
+    "x|y", "a || b", "|x-3| + |y|", "~5", "~5 and ~6", "a~b", "ls *.py and *.txt",
+])
+def test_what_is_no_markup_stays_as_it_was_typed(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_one_table_does_not_take_the_bars_of_other_lines() -> None:
+    assert clean("| a |\n|---|\n| 1 |\nx|y") == "a 1 x|y"
 
 
 def test_a_question_around_a_long_code_block_survives() -> None:
@@ -28,12 +45,13 @@ def test_a_question_around_a_long_code_block_survives() -> None:
 
 
 @settings(deadline=None)
-@given(st.text(max_size=300) | st.text("[]()!`#>*_ \n", max_size=300))
+@given(st.text(max_size=300) | st.text("[]()!`#>*_~|-:1a \n", max_size=300))
 def test_cleaning_takes_any_text_and_never_adds_to_it(text: str) -> None:
     assert len(clean(text)) <= len(text)
 
 
-@pytest.mark.parametrize("unit", ["[", "[a](", "![](", "`", "```", "_", "# ", "[]" * 9, "\n>"])
+@pytest.mark.parametrize("unit", ["[", "[a](", "![](", "`", "```", "_", "# ", "[]" * 9, "\n>", " *a", "*a ", "**a ",
+                                  "***a", " ~~a", "~~1~", " __a", " *(", "*1 *", "|-", "\n|", "\n|-", "\n* ", "`a"])
 def test_hostile_markup_of_a_megabyte_is_cut_first(unit: str) -> None:
     assert len(clean(unit * (1_000_000 // len(unit)))) <= 16_001
 

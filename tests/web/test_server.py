@@ -221,14 +221,46 @@ def test_closing_wakes_a_server_that_has_nothing_to_do(app: TinyApp) -> None:
 
 
 def test_closing_twice_cuts_what_still_runs(app: TinyApp) -> None:
-    with serving(app) as server, connect(server) as sock:
+    with serving(app, on_cut=app.let_go.set) as server, connect(server) as sock:
         sock.sendall(b"GET /drip HTTP/1.1\r\nHost: x\r\n\r\n")
         assert becomes_true(lambda: app.begun.get("/drip"))
         threading.Thread(target=server.close, args=(10 * GUARD_S,)).start()
         assert becomes_true(lambda: not is_open(server))
         server.close()
         assert app.closed["/drip"] == 1
+        assert not app.let_go.is_set()
         assert not read_all(sock).endswith(b"0\r\n\r\n")
+
+
+def test_what_runs_when_the_drain_time_is_up_may_say_so_and_is_cut_if_it_goes_on(app: TinyApp) -> None:
+    with serving(app, on_cut=app.let_go.set) as server, connect(server) as finite, connect(server) as endless:
+        for sock, path in ((finite, b"/finite"), (endless, b"/drip")):
+            sock.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+        assert becomes_true(lambda: len(app.begun) == 2)
+        server.close(drain_s=0)
+        assert read_all(finite).endswith(b"0\r\n\r\n")
+        assert not read_all(endless).endswith(b"0\r\n\r\n")
+
+
+def test_nobody_is_told_of_a_cut_where_everything_has_ended(app: TinyApp) -> None:
+    with serving(app, on_cut=app.let_go.set) as server:
+        assert is_healthy(server)
+        server.close()
+    assert not app.let_go.is_set()
+
+
+def test_closing_twice_leaves_no_time_for_last_words(app: TinyApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moe.web.server.LAST_WORDS_S", 10 * GUARD_S)
+    with serving(app, on_cut=app.let_go.set) as server, connect(server) as sock:
+        sock.sendall(b"GET /drip HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert becomes_true(lambda: app.begun.get("/drip"))
+        first = threading.Thread(target=server.close, args=(0,))
+        first.start()
+        assert app.let_go.wait(GUARD_S)
+        assert first.is_alive()
+        server.close()
+        first.join(GUARD_S)
+        assert not first.is_alive()
 
 
 @pytest.fixture
