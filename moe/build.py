@@ -27,7 +27,7 @@ from .net import OLLAMA_PORT
 from .pipeline.breaker import Breaker
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
-from .pipeline.lineup import Lineup
+from .pipeline.lineup import Lineup, ModelOf
 from .routing.names import NoModels
 from .routing.router import NO_ENCODER, Router, build_router
 
@@ -41,8 +41,9 @@ Address = tuple[str, int]
 class Upstreams:
     """What the router may know of models; the wall between routing and backends."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, model_of: ModelOf) -> None:
         self._catalog = catalog
+        self._model_of = model_of
 
     def find(self, name: str) -> str | None:
         return self._catalog.find(name)
@@ -51,7 +52,7 @@ class Upstreams:
         return self._catalog.loaded()
 
     def is_available(self, expert: Expert) -> bool:
-        return bool(self._catalog.model_for(expert))
+        return bool(self._model_of(expert))
 
 
 def build_gateway(
@@ -82,8 +83,9 @@ def build_gateway(
     raw = ways.get(everywhere) or Ollama(catalog.all_nodes(), runner, conversations)
     backends = {expert.label: _way_to(expert, config, ways=ways, engine=engine, catalog=catalog)
                 for expert in config.experts}
+    model_of = _ModelOf(catalog)
     lineup = Lineup(
-        {expert.label: expert for expert in config.experts}, backends, raw=raw, model_of=_ModelOf(catalog),
+        {expert.label: expert for expert in config.experts}, backends, raw=raw, model_of=model_of,
         stand_ins=catalog.stand_ins, new_breaker=lambda: Breaker(
             failures=runner.breaker_failures, cooldown_s=runner.breaker_cooldown_s, clock=time.monotonic,
         ),
@@ -92,7 +94,7 @@ def build_gateway(
         lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
         advice=lambda: advise(catalog),
     )
-    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog))
+    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog, model_of))
     for node in catalog.all_nodes():
         node.refresh()
     if any(expert.type == "api" for expert in config.experts):

@@ -43,7 +43,9 @@ def gateway_of(folder: Path, url: str, *experts: dict[str, Any], **runner: Any) 
                         models_folder=folder / "models", logs_folder=folder / "logs")
     engine = Engine()
     gateway = build_gateway(
-        read_config(folder / "config"), settings, engine=engine, encoders=Encoders(folder / "models"), statistics=Statistics(folder / "models.json"))
+        read_config(folder / "config"), settings, engine=engine, encoders=Encoders(folder / "models"),
+        statistics=Statistics(folder / "models.json"),
+    )
     for node in gateway.catalog.all_nodes():
         node.refresh(wait=True)
     yield gateway

@@ -307,7 +307,9 @@ def test_a_stream_that_breaks_off_ends_in_an_error_and_nothing_else(
     assert (error["message"] if path == OPENAI else error) == "the answer broke off"
     assert len(rows) > 2
     assert not [row for row in rows if row == "[DONE]" or row.get("done")]
-    assert ask(server, path=path, model="math").status == 502
+    whole = ask(server, path=path, model="math")  # nothing was said to this client: another one answers
+    assert whole.status == 200
+    assert whole.headers["x-moe-fallback"] == "math"
 
 
 # An answer that keeps its client waiting: after five seconds the status is settled and the line kept alive.
@@ -392,8 +394,7 @@ def test_after_five_seconds_the_line_is_kept_alive_with_what_clients_ignore(wait
 @pytest.mark.parametrize("path", CHATS)
 def test_what_the_headers_could_not_say_yet_comes_with_the_end(waits: dict[str, Any], path: str) -> None:
     reply, rows, *_ = waits["late"][path]
-    assert "x-moe-model" not in reply.headers
-    assert reply.headers["x-moe-expert"] == "math"
+    assert not {"x-moe-model", "x-moe-expert"} & reply.headers.keys()
     told = next(row["x_moe"] for row in rows if row != "[DONE]" and "x_moe" in row)
     assert told == {"expert": "math", "model": "math:4b", "stage": "explicit", "confidence": 1.0}
     assert "worth waiting for" in "".join(
