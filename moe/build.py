@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import Path
 
 from . import net
 from .backends.absent import Absent
@@ -15,9 +14,13 @@ from .backends.builtin import Builtin
 from .backends.catalog import Catalog
 from .backends.echo import Echo
 from .backends.engine import Engine
+from .backends.gguf import Gguf
+from .backends.local import ByName, LocalModels
 from .backends.nodes import Node
 from .backends.ollama import Ollama
+from .backends.onnx.backend import Onnx
 from .backends.preference import Conversations
+from .backends.shelf import Shelf
 from .config import Config, Settings
 from .core import Expert
 from .embed import Embedder, Encoders
@@ -28,6 +31,7 @@ from .pipeline.breaker import Breaker
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup, ModelOf
+from .routing.classifier import ClassifierStage, load_stage
 from .routing.names import NoModels
 from .routing.router import NO_ENCODER, Router, build_router
 
@@ -41,12 +45,13 @@ Address = tuple[str, int]
 class Upstreams:
     """What the router may know of models; the wall between routing and backends."""
 
-    def __init__(self, catalog: Catalog, model_of: ModelOf) -> None:
+    def __init__(self, catalog: Catalog, local: LocalModels, model_of: ModelOf) -> None:
         self._catalog = catalog
+        self._local = local
         self._model_of = model_of
 
     def find(self, name: str) -> str | None:
-        return self._catalog.find(name)
+        return self._catalog.find(name) or self._local.find(name)
 
     def loaded(self) -> str | None:
         return self._catalog.loaded()
@@ -61,11 +66,12 @@ def build_gateway(
     *,
     engine: Engine,
     encoders: Encoders,
+    shelf: Shelf,
     statistics: Statistics,
     own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on, which no upstream may be.
-    `engine` and `encoders` outlive the gateway: what they have opened serves the next one too.
+    `engine`, `encoders` and `shelf` outlive the gateway: what they have opened serves the next one too.
 
     Raises ConfigError for an upstream that is this server itself.
     """
@@ -80,13 +86,18 @@ def build_gateway(
         for group in {default, *(catalog.group_of(expert) for expert in config.experts if expert.type == "ollama")}
     }
     everywhere = tuple(node.url for node in catalog.all_nodes())
-    raw = ways.get(everywhere) or Ollama(catalog.all_nodes(), runner, conversations)
-    backends = {expert.label: _way_to(expert, config, ways=ways, engine=engine, catalog=catalog)
-                for expert in config.experts}
-    model_of = _ModelOf(catalog)
+    local = LocalModels(settings.models_folder, shelf, config.ai_engine, runner=runner)
+    ways = {group: ByName(way, local) for group, way in ways.items()}
+    raw = ways.get(everywhere) or ByName(Ollama(catalog.all_nodes(), runner, conversations), local)
+    backends = {
+        expert.label: ways[catalog.group_of(expert)] if expert.type == "ollama"
+        else _own_way(expert, config, settings, engine=engine, shelf=shelf)
+        for expert in config.experts
+    }
+    model_of = _ModelOf(catalog, local)
     lineup = Lineup(
         {expert.label: expert for expert in config.experts}, backends, raw=raw, model_of=model_of,
-        stand_ins=catalog.stand_ins, new_breaker=lambda: Breaker(
+        stand_ins=lambda: [*catalog.stand_ins(), *local.ways()], new_breaker=lambda: Breaker(
             failures=runner.breaker_failures, cooldown_s=runner.breaker_cooldown_s, clock=time.monotonic,
         ),
     )
@@ -94,13 +105,13 @@ def build_gateway(
         lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
         advice=lambda: advise(catalog),
     )
-    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog, model_of))
+    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog, local, model_of))
     for node in catalog.all_nodes():
         node.refresh()
     if any(expert.type == "api" for expert in config.experts):
         executor.submit(engine.load)  # takes seconds, which the first prompt should not wait for
     return Gateway(
-        config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, statistics=statistics,
+        config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=local, statistics=statistics,
         retire=lambda: executor.shutdown(wait=False),
     )
 
@@ -110,16 +121,22 @@ def load_router(
 ) -> Router:
     """The router with the encoder this machine has; without one, or without `models`, it does with less."""
     embedder: Embedder | None = None
+    classifier: ClassifierStage | None = None
     note = ""
     try:
-        embedder = encoders.open(config.router.model_path)
+        if config.router.classifies:
+            classifier = load_stage(config, settings.models_folder)
+            note = classifier.note
+        else:
+            embedder = encoders.open(config.router.model_path)
     except NotReady as error:
         note = error.message
-        if config.router.model_path:
+        if config.router.model_path and not config.router.classifies:
             embedder = _standard_embedder(encoders)
         log.warning("%s", note)
     return build_router(
-        config, models=models or NoModels(), embedder=embedder, cache_folder=settings.data_folder / "vectors", note=note
+        config, models=models or NoModels(), embedder=embedder, classifier=classifier, note=note,
+        cache_folder=settings.data_folder / "vectors",
     )
 
 
@@ -185,15 +202,7 @@ def advise(catalog: Catalog) -> str:
     return "see /health for what each expert lacks; `ollama pull gemma3:4b` adds a model that also sees images."
 
 
-def _way_to(
-    expert: Expert, config: Config, *, ways: dict[tuple[str, ...], Backend], engine: Engine, catalog: Catalog
-) -> Backend:
-    if expert.type == "ollama":
-        return ways[catalog.group_of(expert)]
-    return _own_way(expert, config, engine)
-
-
-def _own_way(expert: Expert, config: Config, engine: Engine) -> Backend:
+def _own_way(expert: Expert, config: Config, settings: Settings, *, engine: Engine, shelf: Shelf) -> Backend:
     """The backend of an expert that shares its upstream with nobody."""
     match expert.type:
         case "api":
@@ -202,21 +211,28 @@ def _own_way(expert: Expert, config: Config, engine: Engine) -> Backend:
             return Echo()
         case "builtin":
             return Builtin()
-    where = Path(expert.model_path).name or expert.label
-    return Absent(f"models in this process ({where}) are not available in this version; serve the file with Ollama",
-                  reason="local models are not available")
+    if expert.format == "gguf":
+        return Gguf(expert, config.ai_engine, shelf, settings.models_folder, runner=config.expert_runner)
+    if expert.format == "onnx":
+        return Onnx(expert, config.ai_engine, shelf, settings.models_folder, runner=config.expert_runner)
+    return Absent(f'"{expert.label}" needs "format": "gguf" or "onnx"', reason="format not supported")
 
 
 class _ModelOf:
-    """The name of the model that serves an expert, for every type of expert."""
+    """The name of the model that serves an expert, for every type of expert. The fallback, when Ollama has none
+    for it, takes a GGUF file from the models folder."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, local: LocalModels) -> None:
         self._catalog = catalog
+        self._local = local
 
     def __call__(self, expert: Expert, *, fresh: bool = True) -> str:
         if expert.type != "ollama":
             return expert.model_name or expert.model_path or expert.type
-        return self._catalog.model_for(expert, fresh=fresh) if expert.id >= 0 else expert.model_name
+        if expert.id < 0:
+            return expert.model_name
+        model = self._catalog.model_for(expert, fresh=fresh)
+        return model or (next(iter(self._local.ways()), "") if expert.is_fallback else "")
 
 
 def check_addresses(config: Config, own: Address | None) -> None:
@@ -237,11 +253,11 @@ def check_addresses(config: Config, own: Address | None) -> None:
 def find_troubles(config: Config, settings: Settings) -> list[str]:
     """What will not run on this machine although the config is right; no other machine is asked."""
     troubles = []
-    engine = Engine()
+    engine, shelf = Engine(), Shelf(config.memory)
     for expert in config.experts:
         if expert.type == "ollama":
             continue
-        reason = _own_way(expert, config, engine).trouble(expert.model_name)
+        reason = _own_way(expert, config, settings, engine=engine, shelf=shelf).trouble(expert.model_name)
         if expert.model_path and not (settings.models_folder.parent / expert.model_path).exists():
             reason = f"{expert.model_path} is not there"
         if reason:

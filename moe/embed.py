@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
+from . import engines
 from .errors import NotReady
 
 Kind = Literal["query", "passage"]
@@ -218,32 +219,12 @@ def excerpt(text: str, max_chars: int) -> str:
 def _open_onnx(folder: Path, max_tokens: int) -> tuple[Any, Any]:
     """The folder's tokenizer and its session."""
     try:
-        import onnxruntime  # noqa: PLC0415
-        from tokenizers import Tokenizer  # noqa: PLC0415
-    except ImportError as error:
-        raise NotReady(f"the encoder needs the package {error.name}: run ./setup.sh") from error
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), _tune(onnxruntime.SessionOptions()), providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  both libraries raise bare Exceptions for a file they cannot read
+        tokenizer = engines.open_tokenizer(folder / "tokenizer.json")
+        session = engines.open_session(folder / "model.onnx")
+    except NotReady as error:
         raise NotReady(f"the encoder in {folder} cannot be loaded ({error}): run ./setup.sh") from error
     tokenizer.enable_truncation(max_length=max_tokens)
-    tokenizer.no_padding()
     return tokenizer, session
-
-
-def _tune(options: Any) -> Any:
-    """One thread that sleeps when it waits.
-
-    The memory arena stays on: without it every caller's thread keeps its own share of what the runs took.
-    """
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
 
 
 def _open_transformer(model: str) -> Any:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from .backends.engine import Engine
+from .backends.shelf import Shelf
 from .build import Address, build_gateway
 from .config import Config, Settings, read_config
 from .config.settings import ROOT
@@ -35,6 +36,7 @@ class Service:
         self._own: Address | None = None
         self._engine = Engine()
         self._encoders = Encoders(settings.models_folder)
+        self._shelf = Shelf(self.config.memory)
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
@@ -96,18 +98,20 @@ class Service:
         self._ended.set()
         self._statistics.close()
         self._engine.close()
+        self._shelf.close()
 
     def _adopt(self, config: Config) -> None:
         guard = Guard(config.server, config.rate_limit, host=self.host)
         gateway = build_gateway(
-            config, self.settings, engine=self._engine, encoders=self._encoders, statistics=self._statistics,
-            own=self._own,
+            config, self.settings, engine=self._engine, encoders=self._encoders, shelf=self._shelf,
+            statistics=self._statistics, own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)
         old, self._guard, self._gateway = self._gateway, guard, gateway
         if old is not None:
             old.retire()
+        self._shelf.resize(config.memory)
 
     def _warn_of_lasting(self, config: Config) -> None:
         for name in ("host", "port", "threads", "max_body_bytes_media"):

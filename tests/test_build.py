@@ -13,8 +13,9 @@ import pytest
 import requests
 
 from moe.backends.api import Engine
+from moe.backends.shelf import Shelf
 from moe.build import build_gateway, default_ollama, is_self
-from moe.config import Config, Settings, read_config
+from moe.config import Config, MemoryConfig, Settings, read_config
 from moe.config.schema import EngineConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
 from moe.core import ChatRequest, Expert, Message, Text
 from moe.embed import Encoders
@@ -30,7 +31,8 @@ STANDARD = "http://127.0.0.1:11434"
 
 def config_of(*experts: Expert, **runner: Any) -> Config:
     return Config(
-        router=RouterConfig(model_path=""), ai_engine=EngineConfig(), expert_runner=RunnerConfig(**runner),
+        router=RouterConfig(model_path=""), ai_engine=EngineConfig(), memory=MemoryConfig(),
+        expert_runner=RunnerConfig(**runner),
         server=ServerConfig(), rate_limit=RateLimitConfig(), log_prompts=False,
         experts=experts or (Expert(id=0, label="fallback"),), folder=Path("config"), files=(),
     )
@@ -152,7 +154,8 @@ def build(config: Config, folder: Path, *, settings: Settings | None = None) -> 
     """A gateway whose default Ollama is nobody, unless the config says otherwise."""
     return build_gateway(
         config, settings or settings_of(folder, ollama_url="http://127.0.0.1:1"), engine=Engine(),
-        encoders=Encoders(folder / "models"), statistics=Statistics(folder / "models.json"), own=OWN,
+        encoders=Encoders(folder / "models"), shelf=Shelf(MemoryConfig()),
+        statistics=Statistics(folder / "models.json"), own=OWN,
     )
 
 
@@ -163,7 +166,7 @@ def test_an_absent_local_expert_says_what_to_do_and_does_not_stop_the_others(tmp
         assert health["status"] == "degraded"
         assert health["experts"]["tiny"]["available"] is False
         assert "tiny.gguf" in health["experts"]["tiny"]["reason"]
-        assert "serve the file with Ollama" in health["experts"]["tiny"]["reason"]
+        assert "put it there" in health["experts"]["tiny"]["reason"]
         body = {"model": "tiny", "stream": False, "messages": [{"role": "user", "content": "hello there"}]}
         reply = requests.post(f"{server.url}/api/chat", json=body, timeout=10)
         assert reply.status_code == 200

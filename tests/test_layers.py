@@ -14,6 +14,7 @@ FLOORS = (
     {"core", "errors", "options", "__version__"},
     {"net"},
     {"config", "metrics", "log", "bert", "hub"},
+    {"engines"},
     {"embed", "encoders"},
     {"backends", "dialects", "routing"},
     {"pipeline"},
@@ -31,10 +32,10 @@ PLACES = {
     "waitress": {"moe/web"},
     "urllib3": {"moe/backends/transport.py"},
     "litellm": {"moe/backends/engine.py"},
-    "onnxruntime": {"moe/embed.py", "moe/encoders.py"},
+    "onnxruntime": {"moe/engines.py", "moe/encoders.py"},
     "sentence_transformers": {"moe/embed.py"},
-    "torch": {"moe/embed.py"},
-    "llama_cpp": set(),
+    "torch": {"moe/embed.py", "moe/routing/classifier.py"},
+    "llama_cpp": {"moe/backends/llama/library.py"},
     "sqlite3": set(),
 }
 HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "torch", "llama_cpp")

@@ -32,9 +32,9 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
     if problems:
         raise ConfigError(problems)
     return Config(
-        router=settings.router, ai_engine=settings.ai_engine, expert_runner=settings.expert_runner,
-        server=settings.server, rate_limit=settings.rate_limit, log_prompts=settings.log_prompts,
-        experts=experts.experts, folder=folder, files=(main.file, sheet.file),
+        router=settings.router, ai_engine=settings.ai_engine, memory=settings.memory,
+        expert_runner=settings.expert_runner, server=settings.server, rate_limit=settings.rate_limit,
+        log_prompts=settings.log_prompts, experts=experts.experts, folder=folder, files=(main.file, sheet.file),
         warnings=(*main.warnings, *sheet.warnings),
     )
 

@@ -37,10 +37,6 @@ def check_settings(settings: ConfigFile, report: Report) -> None:
     problem = check_url(spell_url(url)) if url else ""
     if problem:
         report.fault(("expert_runner", "ollama_url"), problem)
-    router = settings.router
-    for key, value, meant in (("mode", router.mode, "generic"), ("router_type", router.router_type, "embedding")):
-        if value != meant:
-            report.warn(("router", key), f'"{value}" has no effect yet: the router works as with "{meant}"')
 
 
 def check_experts(experts: Mapping[int, Expert], report: Report, *, entries: Sequence[object]) -> None:

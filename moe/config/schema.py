@@ -50,6 +50,10 @@ class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     unknown_model: Literal["error", "route"] = "error"
 
     @property
+    def classifies(self) -> bool:
+        return self.mode == "model" or self.router_type == "classification"
+
+    @property
     def keyword_threshold(self) -> float:
         given = self.confidence_threshold_keyword
         return self.confidence_threshold / 2 if given is None else given
@@ -59,6 +63,14 @@ class EngineConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     n_threads: AtLeastOne | None = None
     n_ctx: AtLeastOne | None = None
     n_batch: AtLeastOne | None = None
+
+
+class MemoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many models of this process stay in memory, and for how long; "auto" goes by the memory that is free."""
+
+    max_models: AtLeastOne = 3
+    ttl_s: NotNegative = 300
+    max_bytes: AtLeastOne | Literal["auto"] = "auto"
 
 
 class RunnerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +111,7 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     router: RouterConfig = RouterConfig()
     ai_engine: EngineConfig = EngineConfig()
+    memory: MemoryConfig = MemoryConfig()
     expert_runner: RunnerConfig = RunnerConfig()
     server: ServerConfig = ServerConfig()
     rate_limit: RateLimitConfig = RateLimitConfig()
@@ -117,6 +130,7 @@ class Config(Struct, frozen=True, kw_only=True):
 
     router: RouterConfig
     ai_engine: EngineConfig
+    memory: MemoryConfig
     expert_runner: RunnerConfig
     server: ServerConfig
     rate_limit: RateLimitConfig

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..backends.catalog import Catalog
+from ..backends.local import LocalModels
 from ..config import Config
 from ..config.rules import RESERVED
 from ..core import Answer, ChatRequest, Decision, Expert, ModelCard
@@ -43,6 +44,7 @@ class Gateway:
         dispatcher: Dispatcher,
         lineup: Lineup,
         catalog: Catalog,
+        local: LocalModels,
         statistics: Statistics,
         retire: Callable[[], None],
     ) -> None:
@@ -50,6 +52,7 @@ class Gateway:
         self.config = config
         self.router = router
         self.catalog = catalog
+        self._local = local
         self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
@@ -86,7 +89,7 @@ class Gateway:
             routes_to="the expert that fits the prompt", capabilities=("completion", "tools", "vision"),
             context_length=self._longest_context(),
         )
-        return [virtual, *(self.card(expert) for expert in self.config.experts), *self.catalog.cards()]
+        return [virtual, *(self.card(expert) for expert in self.config.experts), *self._models()]
 
     def find_card(self, name: str) -> ModelCard | None:
         """The card for a client's name: any case, `:latest` implied, aliases too."""
@@ -96,8 +99,15 @@ class Gateway:
         for expert in self.config.experts:
             if wanted in (expert.label.casefold(), *(alias.casefold() for alias in expert.aliases)):
                 return self.card(expert)
-        found = self.catalog.find(name.strip())
-        return next((card for card in self.catalog.cards() if card.name == found), None) if found else None
+        found = self.catalog.find(name.strip()) or self._local.find(name)
+        return next((card for card in self._models() if card.name == found), None) if found else None
+
+    def loaded_cards(self) -> list[ModelCard]:
+        """The models in memory, on the nodes and in this process."""
+        return [*self.catalog.cards(only_loaded=True), *self._local.loaded()]
+
+    def _models(self) -> list[ModelCard]:
+        return [*self.catalog.cards(), *self._local.cards()]
 
     def card(self, expert: Expert) -> ModelCard:
         model = self.catalog.model_for(expert, fresh=False)

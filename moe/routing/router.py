@@ -18,7 +18,7 @@ from .stages import ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stag
 
 NO_ENCODER = "no encoder: experts are chosen by their keywords; ./setup.sh makes one"
 
-Mode = Literal["embedding", "keyword"]
+Mode = Literal["embedding", "classification", "keyword"]
 
 
 class Router:
@@ -48,7 +48,7 @@ class Router:
 
 def build_router(config: Config, *, models: Models, embedder: Embedder | None, cache_folder: Path,
                  classifier: Stage | None = None, note: str = "") -> Router:
-    """A router for the config; without an embedder it works by keywords, and `note` may say why.
+    """A router for the config; without an embedder or a classifier it works by keywords, and `note` may say why.
 
     Encodes what `cache_folder` does not hold of the experts' texts, so the first time may take seconds.
     """
@@ -56,10 +56,13 @@ def build_router(config: Config, *, models: Models, embedder: Embedder | None, c
     stages: list[Stage] = [ChoreStage(models, config.fallback), VisionStage(config.experts, models)]
     if experts:
         stages += _reading_stages(experts, config, embedder, cache_folder=cache_folder, classifier=classifier)
-    if embedder is None:
+    mode: Mode = "classification" if classifier is not None else "keyword"
+    if embedder is not None:
+        mode = "embedding"
+    if mode == "keyword":
         note = note or ('model_path is "": experts are chosen by their keywords' if config.router.model_path == ""
                         else NO_ENCODER)
-    return Router(Names(config, models), stages, config, mode="keyword" if embedder is None else "embedding", note=note)
+    return Router(Names(config, models), stages, config, mode=mode, note=note)
 
 
 def _reading_stages(experts: Sequence[Expert], config: Config, embedder: Embedder | None, *,
@@ -72,7 +75,7 @@ def _reading_stages(experts: Sequence[Expert], config: Config, embedder: Embedde
         stages.append(ContextStage(experts, meaning, config.router))
     if classifier is not None:
         stages.append(classifier)
-    if config.router.keyword_fallback or embedder is None:
+    if config.router.keyword_fallback or not stages:
         stages.append(KeywordStage(experts, config.router))
     return stages
 

@@ -30,7 +30,7 @@ def add_models(app: Flask, edge: Edge) -> None:
 
     @app.get("/api/ps")
     def list_loaded() -> Response:
-        return send(ollama.ps(edge.gateway().catalog.cards(only_loaded=True)))
+        return send(ollama.ps(edge.gateway().loaded_cards()))
 
     @app.post("/api/show")
     def show_tag() -> Response:

@@ -237,9 +237,3 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, section: str, value
     (problem,) = problems_of(write_folder(tmp_path, config={section: values}))
     assert f"at $.{section}.{next(iter(values))}" in problem
     assert problem.startswith(("config.json:3:", "config.json:4:"))
-
-
-@pytest.mark.parametrize(("key", "value"), [("mode", "model"), ("router_type", "classification")])
-def test_a_router_that_is_not_built_yet_is_a_warning(tmp_path: Path, key: str, value: str) -> None:
-    (warning,) = warnings_of(write_folder(tmp_path, config={"router": {key: value}}))
-    assert f'"{value}" has no effect yet' in warning

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from moe.backends.engine import Engine
+from moe.backends.shelf import Shelf
 from moe.build import build_gateway
-from moe.config import Settings, read_config
+from moe.config import MemoryConfig, Settings, read_config
 from moe.core import ChatRequest, Chunk, Done, Heartbeat, Image, Message, Started, Text
 from moe.embed import Encoders
 from moe.errors import BadRequest, ModelNotFound, Unanswered
@@ -44,7 +45,7 @@ def gateway_of(folder: Path, url: str, *experts: dict[str, Any], **runner: Any) 
     engine = Engine()
     gateway = build_gateway(
         read_config(folder / "config"), settings, engine=engine, encoders=Encoders(folder / "models"),
-        statistics=Statistics(folder / "models.json"),
+        shelf=Shelf(MemoryConfig()), statistics=Statistics(folder / "models.json"),
     )
     for node in gateway.catalog.all_nodes():
         node.refresh(wait=True)

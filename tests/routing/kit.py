@@ -10,7 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from moe.config.schema import Config, EngineConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
+from moe.config.schema import (
+    Config,
+    EngineConfig,
+    MemoryConfig,
+    RateLimitConfig,
+    RouterConfig,
+    RunnerConfig,
+    ServerConfig,
+)
 from moe.core import ChatRequest, Expert, Image, Message, Text
 from moe.embed import Kind, Rows
 from moe.routing import Models, NoModels, Router, build_router
@@ -62,9 +70,9 @@ class FewModels(NoModels):
 
 
 def make_config(*experts: Expert, **router: Any) -> Config:
-    return Config(router=RouterConfig(**router), ai_engine=EngineConfig(), expert_runner=RunnerConfig(),
-                  server=ServerConfig(), rate_limit=RateLimitConfig(), log_prompts=False, experts=experts or TEAM,
-                  folder=Path("config"), files=())
+    return Config(router=RouterConfig(**router), ai_engine=EngineConfig(), memory=MemoryConfig(),
+                  expert_runner=RunnerConfig(), server=ServerConfig(), rate_limit=RateLimitConfig(), log_prompts=False,
+                  experts=experts or TEAM, folder=Path("config"), files=())
 
 
 def make_router(tmp_path: Path, *experts: Expert, models: Models | None = None, by_keywords: bool = False,

@@ -1,0 +1,87 @@
+"""What a request hands to the scheduler, and what it gets back."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from ...errors import BackendError
+from .plan import Plan
+from .transcript import Transcript
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How an answer ended; times in nanoseconds.
+
+    The log probabilities are those of the tokens that were chosen, before sampling shifted any: how sure the model
+    was on the whole, and where it was least sure.
+    """
+
+    finish: Literal["stop", "length"]
+    prompt_tokens: int
+    tokens: tuple[int, ...]
+    prompt_ns: int
+    completion_ns: int
+    mean_logprob: float
+    min_logprob: float
+
+
+Said = str | Outcome | BackendError
+
+
+class Job:
+    """One answer to be written. Whoever submits it takes from `said`: texts, then an Outcome or an error."""
+
+    def __init__(
+        self, prompt: Sequence[int], *, limit: int, plan: Plan, grammar: str = "", stops: Sequence[str] = ()
+    ) -> None:
+        """`limit`: how many tokens it may write."""
+        self.tokens = list(prompt)
+        self.prompt_tokens = len(self.tokens)
+        self.limit = limit
+        self.plan = plan
+        self.grammar = grammar
+        self.transcript = Transcript(stops)
+        self.said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+        self.is_given_up = False
+        self._logprobs: list[float] = []
+        self._began_ns = 0
+        self._first_ns = 0
+
+    @property
+    def written(self) -> int:
+        return len(self.tokens) - self.prompt_tokens
+
+    def give_up(self) -> None:
+        """Nobody listens any more; the scheduler sees it before its next step."""
+        self.is_given_up = True
+
+    def begin(self) -> None:
+        self._began_ns = self._began_ns or time.perf_counter_ns()
+
+    def write(self, token: int, logprob: float) -> None:
+        self._first_ns = self._first_ns or time.perf_counter_ns()
+        self.tokens.append(token)
+        self._logprobs.append(logprob)
+
+    def say(self, text: str) -> None:
+        if text:
+            self.said.put(text)
+
+    def end(self, finish: Literal["stop", "length"]) -> None:
+        self.say(self.transcript.finish())
+        now_ns = time.perf_counter_ns()
+        first_ns = self._first_ns or now_ns
+        known = self._logprobs or [0.0]
+        self.said.put(Outcome(
+            finish=finish, prompt_tokens=self.prompt_tokens, tokens=tuple(self.tokens[self.prompt_tokens :]),
+            prompt_ns=first_ns - self._began_ns, completion_ns=now_ns - first_ns,
+            mean_logprob=sum(known) / len(known), min_logprob=min(known),
+        ))
+
+    def fail(self, error: BackendError) -> None:
+        self.said.put(error)

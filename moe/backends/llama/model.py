@@ -1,0 +1,128 @@
+"""A GGUF model in memory: takes requests, gives chunks. What the shelf holds."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Collection, Generator
+from pathlib import Path
+from typing import Any
+
+from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
+from ...errors import BackendError, UpstreamRefusal
+from ..base import HEARTBEAT_S, Chunks
+from .batcher import Batcher
+from .fence import Fence
+from .grammar import write_grammar
+from .header import Header
+from .job import Job, Outcome
+from .native import Native
+from .plan import settle
+from .prompt import Prompt, Writer
+from .runner import Shape
+from .speech import Speech
+from .template import Template
+
+MOST_RUNNING = 16
+# A model's own recommendations, which its file may hold under llama.cpp's names.
+_NAMES = {
+    "temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "penalty_last_n": "repeat_last_n",
+    "penalty_repeat": "repeat_penalty", "mirostat": "mirostat", "mirostat_tau": "mirostat_tau",
+    "mirostat_eta": "mirostat_eta",
+}
+_BEAT = Heartbeat()
+
+
+class LlamaModel:
+    """Thread-safe; every answer is independent."""
+
+    def __init__(self, file: Path, header: Header, *, shape: Shape, context_length: int) -> None:
+        """Loads it. Raises NotReady."""
+        self.context_length = context_length
+        self._native = Native(file, shape)
+        self.size_bytes = self._native.weight_bytes + shape.cells * header.cell_bytes
+        native = self._native
+        self._template = Template(header.template, bos=native.text_of(native.bos), eos=native.text_of(native.eos))
+        self._writer = Writer(native, self._template, Fence(native.control_texts()))
+        self._recommended = _recommended(header)
+        self._batcher = Batcher(native, name=file.stem, most_running=min(MOST_RUNNING, shape.sequences))
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it can answer no more and has to be loaded anew."""
+        return self._batcher.is_broken
+
+    def close(self) -> None:
+        self._batcher.close()
+        self._native.close()
+
+    def answer(self, request: ChatRequest, *, load_ns: int = 0) -> Chunks:
+        """Heartbeats, pieces, then Done. Raises BackendError. Closing it gives the slot to the next."""
+        prompt = self._writer.write(request)
+        job = self._make_job(request, prompt)
+        speech = Speech(
+            thinks=prompt.is_chat and self._template.thinks, is_thinking=prompt.is_thinking,
+            tools=_tool_names(request) if prompt.is_chat else (),
+        )
+        self._batcher.submit(job)
+        try:
+            outcome = yield from _hear(job, speech)
+        finally:
+            job.give_up()
+        yield from speech.finish()
+        context = (*prompt.tokens, *outcome.tokens) if request.completion is not None else ()
+        usage = Usage(
+            prompt_tokens=outcome.prompt_tokens, completion_tokens=len(outcome.tokens), load_ns=load_ns,
+            prompt_ns=outcome.prompt_ns, completion_ns=outcome.completion_ns,
+        )
+        yield Done(finish="tool_calls" if speech.has_called else outcome.finish, usage=usage, context=context)
+
+    def _make_job(self, request: ChatRequest, prompt: Prompt) -> Job:
+        left = self.context_length - len(prompt.tokens)
+        if left <= 0:
+            raise UpstreamRefusal(
+                f"the prompt is {len(prompt.tokens)} tokens long and the context holds {self.context_length}: shorten "
+                "it, or raise ai_engine.n_ctx", code="context_length_exceeded",
+            )
+        if not prompt.tokens:
+            raise UpstreamRefusal("the prompt is empty")
+        asked = request.sampling.max_tokens
+        return Job(
+            prompt.tokens, limit=left if asked is None else min(asked, left),
+            plan=settle(request.sampling, self._recommended),
+            grammar=write_grammar(request.format) if request.format is not None else "",
+            stops=(*request.sampling.stop, *prompt.stops),
+        )
+
+
+def _hear(job: Job, speech: Speech) -> Generator[Chunk, None, Outcome]:
+    """Passes on what is said; texts that wait together leave together."""
+    while True:
+        try:
+            said = job.said.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            yield _BEAT
+            continue
+        text = ""
+        while isinstance(said, str):
+            text += said
+            said = "" if job.said.empty() else job.said.get()
+            if not said:
+                break
+        if text:
+            yield from speech.feed(text)
+        if isinstance(said, BackendError):
+            raise said.with_traceback(None)
+        if isinstance(said, Outcome):
+            return said
+
+
+def _tool_names(request: ChatRequest) -> Collection[str]:
+    if request.tool_choice == "none":
+        return ()
+    functions = (tool.get("function") for tool in request.tools)
+    return frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
+
+
+def _recommended(header: Header) -> dict[str, Any]:
+    found = ((ours, header.values.get(f"general.sampling.{theirs}")) for theirs, ours in _NAMES.items())
+    return {name: value for name, value in found if type(value) in (int, float)}

@@ -1,0 +1,135 @@
+"""One answer under way: it takes its turn at the model for every token, so that many come along together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Generator, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+
+from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
+from ..base import HEARTBEAT_S, Chunks
+from ..llama.plan import settle
+from ..llama.prompt import Prompt
+from ..llama.speech import Speech
+from ..llama.transcript import Transcript
+from .detokenizer import Detokenizer
+from .graphs import Track
+from .model import OnnxModel
+from .sampler import Sampler
+
+Logits = npt.NDArray[Any]
+R = TypeVar("R")
+
+FIRST_PART, SHORTEST_PART, LONGEST_PART = 32, 8, 512
+_BEAT = Heartbeat()
+# Who translates does not draw lots; Ollama's defaults are for those who chat.
+_EXACT = {"temperature": 0.0, "repeat_penalty": 1.0}
+
+
+class Teller:
+    """Turns tokens into chunks until a stop string."""
+
+    def __init__(self, model: OnnxModel, request: ChatRequest, prompt: Prompt) -> None:
+        self._silent = model.vocabulary.silent
+        self._words = Detokenizer(model.vocabulary.decode)
+        self._transcript = Transcript((*request.sampling.stop, *prompt.stops))
+        self._speech = Speech(thinks=prompt.is_chat and model.thinks, is_thinking=prompt.is_thinking,
+                              tools=_tool_names(request) if prompt.is_chat else ())
+
+    @property
+    def is_stopped(self) -> bool:
+        return self._transcript.is_stopped
+
+    @property
+    def has_called(self) -> bool:
+        return self._speech.has_called
+
+    def write(self, token: int) -> list[Chunk]:
+        return [] if token in self._silent else self._say(self._words.feed(token))
+
+    def finish(self) -> list[Chunk]:
+        """What was held back; nothing is told of it after a stop string."""
+        chunks = [] if self.is_stopped else self._say(self._words.flush())
+        rest = self._speech.feed(self._transcript.finish()) if not self.is_stopped else []
+        return [*chunks, *rest, *self._speech.finish()]
+
+    def _say(self, text: str) -> list[Chunk]:
+        said = self._transcript.feed(text.encode("utf-8", "replace")) if text else ""
+        return self._speech.feed(said) if said else []
+
+
+def answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
+    """The answer's chunks, Done last. Raises BackendError."""
+    began = time.perf_counter_ns()
+    prompt = model.write(request)
+    room = model.context_length - (0 if model.translates else len(prompt.tokens))
+    asked = request.sampling.max_tokens
+    limit = room if asked is None else min(asked, room)
+    sampler = Sampler(settle(request.sampling, _EXACT if model.translates else {}))
+    teller = Teller(model, request, prompt)
+    track, opening = yield from _turn(model, partial(model.start, prompt.tokens))
+    logits = yield from _read(model, track, opening)
+    read = time.perf_counter_ns()
+    said: list[int] = []
+    has_ended = False
+    while not has_ended:
+        token = sampler.pick(logits, (*prompt.tokens, *said) if sampler.looks_back else ())
+        if token in model.ends:
+            break
+        said.append(token)
+        yield from teller.write(token)
+        has_ended = teller.is_stopped or len(said) >= limit
+        if not has_ended:
+            logits = yield from _turn(model, partial(track.advance, said[-1:]))
+    yield from teller.finish()
+    is_cut = has_ended and not teller.is_stopped
+    usage = Usage(
+        prompt_tokens=len(prompt.tokens), completion_tokens=len(said), load_ns=load_ns, prompt_ns=read - began,
+        completion_ns=time.perf_counter_ns() - read,
+    )
+    yield Done(finish="tool_calls" if teller.has_called else "length" if is_cut else "stop", usage=usage,
+               context=(*prompt.tokens, *said) if request.completion is not None else ())
+
+
+def _tool_names(request: ChatRequest) -> Collection[str]:
+    if request.tool_choice == "none":
+        return ()
+    functions = (tool.get("function") for tool in request.tools)
+    return frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
+
+
+def _read(model: OnnxModel, track: Track, ids: Sequence[int]) -> Generator[Heartbeat, None, Logits]:
+    """Takes in the prompt, where the model can in parts of about a heartbeat, so that others get their turns."""
+    size, at = FIRST_PART, 0
+    while model.reads_in_parts and at < len(ids) - 1:
+        part = ids[at:min(at + size, len(ids) - 1)]
+        took_s = yield from _turn(model, partial(_read_part, track, part))
+        at += len(part)
+        size = fit(size, took_s)
+        yield _BEAT
+    return (yield from _turn(model, partial(track.advance, ids[at:])))
+
+
+def _read_part(track: Track, part: Sequence[int]) -> float:
+    """Gives the seconds it took."""
+    began = time.perf_counter()
+    track.read(part)
+    return time.perf_counter() - began
+
+
+def fit(size: int, took_s: float) -> int:
+    """How many tokens to read at a time, when so many took so long."""
+    return max(SHORTEST_PART, min(LONGEST_PART, 2 * size, int(size * HEARTBEAT_S / max(took_s, 1e-6))))
+
+
+def _turn(model: OnnxModel, work: Callable[[], R]) -> Generator[Heartbeat, None, R]:
+    """Waits for the model and does one step of work with it."""
+    yield from model.turns.take()
+    try:
+        model.check()
+        return work()
+    finally:
+        model.turns.give()

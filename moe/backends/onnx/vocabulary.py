@@ -1,0 +1,41 @@
+"""A tokenizer.json as prompts and answers need it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import engines
+from ..llama.speech import MARKS
+
+
+class Vocabulary:
+    """Thread-safe. `silent` are the tokens that add nothing to an answer."""
+
+    fill_tokens = (-1, -1, -1)  # filling gaps is not offered
+
+    def __init__(self, file: Path, *, bos: str) -> None:
+        """`bos`: the text of the token for the beginning. Raises EngineError."""
+        self._tokenizer = engines.open_tokenizer(file)
+        self.token_count: int = self._tokenizer.get_vocab_size()
+        self.controls = engines.list_controls(self._tokenizer)
+        self.silent = frozenset(token for token, text in self.controls.items() if text not in MARKS)
+        marks = engines.encode(self._tokenizer, [""], adds_marks=True)
+        self.first_token = marks[0] if marks and marks[0] == self.find(bos) else -1
+
+    def find(self, token: str) -> int:
+        """The number of the token with this text, -1 where there is none."""
+        found = self._tokenizer.token_to_id(token)
+        return -1 if found is None else int(found)
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Without marks for beginning and end. A text that is not `special` is cut, so that it is no control token."""
+        return engines.encode(self._tokenizer, [text] if special else [text[:1], text[1:]], adds_marks=False)
+
+    def tokenize_whole(self, text: str) -> list[int]:
+        """With the marks that the tokenizer itself puts around a text."""
+        return engines.encode(self._tokenizer, [text], adds_marks=True)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens that are not `silent`."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False))

@@ -1,0 +1,1 @@
+"""How the test models were made: needs torch and gguf, which the tests themselves do not."""
