@@ -80,15 +80,9 @@ def build_gateway(
     default = (default_ollama(config, settings, own=own),)
     check_addresses(config, own)
     catalog = build_catalog(config, executor, default=default)
-    conversations = Conversations()
-    ways: dict[tuple[str, ...], Backend] = {
-        group: Ollama([node for node in catalog.all_nodes() if node.url in group], runner, conversations)
-        for group in {default, *(catalog.group_of(expert) for expert in config.experts if expert.type == "ollama")}
-    }
-    everywhere = tuple(node.url for node in catalog.all_nodes())
     local = LocalModels(settings.models_folder, shelf, config.ai_engine, runner=runner)
-    ways = {group: ByName(way, local) for group, way in ways.items()}
-    raw = ways.get(everywhere) or ByName(Ollama(catalog.all_nodes(), runner, conversations), local)
+    everywhere = tuple(node.url for node in catalog.all_nodes())
+    ways = _ways_to_ollama(config, catalog, local, groups={default, everywhere})
     backends = {
         expert.label: ways[catalog.group_of(expert)] if expert.type == "ollama"
         else _own_way(expert, config, settings, engine=engine, shelf=shelf)
@@ -96,7 +90,7 @@ def build_gateway(
     }
     model_of = _ModelOf(catalog, local)
     lineup = Lineup(
-        {expert.label: expert for expert in config.experts}, backends, raw=raw, model_of=model_of,
+        {expert.label: expert for expert in config.experts}, backends, raw=ways[everywhere], model_of=model_of,
         stand_ins=lambda: [*catalog.stand_ins(), *local.ways()], new_breaker=lambda: Breaker(
             failures=runner.breaker_failures, cooldown_s=runner.breaker_cooldown_s, clock=time.monotonic,
         ),
@@ -200,6 +194,19 @@ def advise(catalog: Catalog) -> str:
     if not any(state.models for _, state in states):
         return "run `ollama pull gemma3:4b` to get a model that can answer."
     return "see /health for what each expert lacks; `ollama pull gemma3:4b` adds a model that also sees images."
+
+
+def _ways_to_ollama(
+    config: Config, catalog: Catalog, local: LocalModels, *, groups: set[tuple[str, ...]]
+) -> dict[tuple[str, ...], Backend]:
+    """One way for each set of nodes that some expert uses, and for each of `groups`; the same set is the same way."""
+    groups = groups | {catalog.group_of(expert) for expert in config.experts if expert.type == "ollama"}
+    conversations = Conversations()
+    return {
+        group: ByName(Ollama([node for node in catalog.all_nodes() if node.url in group], config.expert_runner,
+                             conversations), local)
+        for group in groups
+    }
 
 
 def _own_way(expert: Expert, config: Config, settings: Settings, *, engine: Engine, shelf: Shelf) -> Backend:
