@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import shutil
 import threading
 from pathlib import Path
 
 from .backends.engine import Engine
+from .backends.machine import give_back
 from .backends.shelf import Shelf
 from .build import Address, build_gateway
 from .config import Config, Settings, read_config
@@ -111,6 +113,9 @@ class Service:
         old, self._guard, self._gateway = self._gateway, guard, gateway
         if old is not None:
             old.retire()
+            del old
+            gc.collect()  # a gateway is full of circles, and the next reload should not find the last one still there
+            give_back()
         self._shelf.resize(config.memory)
 
     def _warn_of_lasting(self, config: Config) -> None:
