@@ -29,7 +29,7 @@ class Counting:
 
     def __init__(
         self, *, cells: int = 4096, sequences: int = 8, batch_tokens: int = 128, held: bool = False,
-        is_endless: bool = False,
+        is_endless: bool = False, step_s: float = 0.0,
     ) -> None:
         self.shape = Shape(cells=cells, sequences=sequences, threads=1, batch_tokens=batch_tokens)
         self.steps: list[list[tuple[int, int]]] = []
@@ -37,6 +37,7 @@ class Counting:
         self.opened_choosers = 0
         self.fails_with = 0
         self.breaks = False
+        self.step_s = step_s
         self.pauses_after = 0
         self.highest = END - 1 if is_endless else END
         self.may_step = threading.Event()
@@ -65,6 +66,7 @@ class Counting:
 
     def decode(self, parts: Sequence[Part]) -> int:
         assert self.may_step.wait(HANG_S)
+        time.sleep(self.step_s)
         if self.breaks:
             raise ZeroDivisionError("the model is out of order")
         if self.fails_with:
@@ -186,7 +188,7 @@ def test_the_models_confidence_comes_as_plain_floats() -> None:
 
 
 def test_many_answers_are_written_in_the_same_steps() -> None:
-    model = Counting(held=True)
+    model = Counting(held=True, step_s=0.005)
     with batching(model) as batcher:
         jobs = [job([100 * place], limit=20) for place in range(1, 5)]
         for asked in jobs:
