@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Makes what ./start.sh needs: Python packages in venv/ and the router's encoder in models/. Safe to run again.
+# Makes what ./start.sh needs: Python packages in venv/, the router's encoder and a model in models/. Safe to run again.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 cpu_index=https://download.pytorch.org/whl/cpu
 sets=base
 language=
+model=
 config=${MOE_CONFIG:-}
+models=${MOE_MODELS:-}
 if_needed=
 
 usage() {
     cat <<'TEXT'
-usage: ./setup.sh [--full] [--with SET]... [--language WHICH] [--config DIR] [--if-needed]
+usage: ./setup.sh [--full] [--with SET]... [--model [NAME]] [--language WHICH] [--config DIR] [--if-needed]
 
-Without options: what the first answer over Ollama needs, and what the config uses.
+Without options: what the first answer over Ollama needs, and what the config and the models folder use.
 
   --full            everything: api, local, torch and extra
   --with SET        add a set; may be repeated
@@ -22,6 +24,13 @@ Without options: what the first answer over Ollama needs, and what the config us
                       torch   PyTorch and sentence-transformers, for encoders without ONNX
                       extra   SymPy and the Redis client
                       test    pytest, mypy, ruff and the clients that ./test.sh uses
+  --model [NAME]    a model for this process, from Hugging Face (or $HF_ENDPOINT) into the models folder; brings the
+                    set local too. A download that was cut goes on where it stopped. NAME is one of
+                      qwen2.5-1.5b  1.1 GB, 29 languages, tools (the default)
+                      qwen2.5-0.5b  676 MB, 29 languages
+                      smollm2-360m  386 MB, English only, the quickest
+                      qwen3-4b      2.5 GB, 119 languages, tools, the best and the slowest
+                    (all Apache-2.0), or any OWNER/REPO, OWNER/REPO:QUANT or OWNER/REPO/FILE.gguf
   --language WHICH  the encoder that routes prompts by meaning
                       en            all-MiniLM-L6-v2, 23 MB, the quickest (the default; also: minilm)
                       en-bge        bge-small-en-v1.5, 34 MB, about twice the time (also: bge)
@@ -55,7 +64,12 @@ read_options() {
             --full) for name in api local torch extra; do add_set "$name"; done ;;
             --if-needed) if_needed=yes ;;
             -h | --help) usage && exit 0 ;;
-            --with=* | --language=* | --config=*)
+            --model)
+                model=default
+                case ${2--} in -*) ;; *) model=${2:-default} && shift ;; esac
+                add_set local
+                ;;
+            --with=* | --language=* | --model=* | --config=*)
                 option=${1%%=*} value=${1#*=}
                 shift
                 set -- "$option" "$value" "$@"
@@ -153,11 +167,9 @@ list_of() { [ "$1" = base ] && echo requirements.txt || echo "requirements/$1.tx
 
 fingerprint() { echo "$python_version $(cksum <"$(list_of "$1")")"; }
 
-is_done() {
-    [ -f "venv/.stamp-$1" ] || return 1
-    stamp=$(cat "venv/.stamp-$1")
-    [ "$stamp" = "$(fingerprint "$1")" ] || { [ -n "$if_needed" ] && [ "$stamp" = "failed $(fingerprint "$1")" ]; }
-}
+is_stamped() { [ -f "venv/.stamp-$1" ] && [ "$(cat "venv/.stamp-$1")" = "${2:-}$(fingerprint "$1")" ]; }
+
+is_done() { is_stamped "$1" || { [ -n "$if_needed" ] && is_stamped "$1" "failed "; }; }
 
 has_nvidia() { [ -e /proc/driver/nvidia/version ] || { has nvidia-smi && nvidia-smi -L >/dev/null 2>&1; }; }
 
@@ -207,7 +219,7 @@ install_set() {
 check_base() { venv/bin/python -c 'import flask, httptools, msgspec, numpy, onnxruntime, rapidfuzz, requests, tokenizers, waitress'; }
 
 install_sets() {
-    for name in $sets; do
+    for name in "$@"; do
         is_done "$name" && continue
         worked=yes
         if install_set "$name" && { [ "$name" != base ] || check_base; }; then
@@ -220,12 +232,24 @@ install_sets() {
     done
 }
 
-sets_of_config() {
+has_gguf() { for file in "$models"/*.gguf; do [ ! -f "$file" ] || return 0; done; return 1; }
+
+# What the config names and the models folder holds.
+sets_in_use() {
     experts=${config:-config}/experts.json
     [ -f "$experts" ] || experts=config/experts.example.json
-    [ -f "$experts" ] || return 0
+    [ -f "$experts" ] || experts=/dev/null
     if grep -Eq '"type"[[:space:]]*:[[:space:]]*"api"' "$experts"; then echo api; fi
-    if grep -Eq '"format"[[:space:]]*:[[:space:]]*"gguf"' "$experts"; then echo local; fi
+    gguf='"format"[[:space:]]*:[[:space:]]*"gguf"|"model_path"[[:space:]]*:[[:space:]]*"[^"]*\.gguf"'
+    if has_gguf || grep -Eq "$gguf" "$experts"; then echo local; fi
+}
+
+# Before anything that takes minutes is built for it, so that without a network nothing is changed.
+fetch_model() {
+    worked=yes
+    say "Model"
+    [ "$model" != default ] || model=
+    venv/bin/python -m moe.weights --models "$models" ${model:+"$model"}
 }
 
 ask_language() {
@@ -237,22 +261,32 @@ ask_language() {
 }
 
 make_encoder() {
-    current=$(cat models/encoder/current 2>/dev/null || true)
-    [ -f "models/encoder/$current/encoder.json" ] || current=
+    current=$(cat "$models/encoder/current" 2>/dev/null || true)
+    [ -f "$models/encoder/$current/encoder.json" ] || current=
     if [ -n "$current" ] && { [ -z "$language" ] || [ "$current" = "$(encoder_name "$language")" ]; }; then return; fi
     if [ -n "$if_needed" ] && [ -z "$language" ] && [ -f venv/.stamp-encoder ]; then return; fi
     [ -n "$language" ] || ask_language
     worked=yes
     say "Encoder"
-    venv/bin/python -m moe.encoders --language "${language:-en}" --models models || true
+    venv/bin/python -m moe.encoders --language "${language:-en}" --models "$models" || true
     : >venv/.stamp-encoder
 }
 
-report_ollama() {
-    venv/bin/python - <<'PYTHON'
+report_models() {
+    models=$models is_built=$(is_stamped local && echo yes) venv/bin/python - <<'PYTHON'
 import json, os, platform, shutil, urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
+
+def spell(names):
+    return ", ".join("".join(filter(str.isprintable, name)) for name in names)
+
+
+files = sorted(file.stem for file in Path(os.environ["models"]).glob("*.gguf"))
+can_answer = bool(files and os.environ["is_built"])
+if can_answer:
+    print("In this process: " + spell(files))
 given = os.environ.get("MOE_OLLAMA_URL") or os.environ.get("OLLAMA_HOST") or "127.0.0.1:11434"
 parts = urlsplit(given if "://" in given else "http://" + given)
 host = parts.hostname if parts.hostname not in (None, "0.0.0.0", "::") else "127.0.0.1"
@@ -264,40 +298,48 @@ if platform.system() == "Darwin":
     install = "brew install ollama && brew services start ollama"
 try:
     with urllib.request.urlopen(address + "/api/tags", timeout=1.5) as reply:
-        names = ["".join(filter(str.isprintable, str(model["name"]))) for model in json.load(reply)["models"]]
-    print(f"Ollama at {address}: " + (", ".join(names) or f"no model yet. To get one:\n  {pull}"))
+        names = spell(str(model["name"]) for model in json.load(reply)["models"])
+    print(f"Ollama at {address}: " + (names or f"no model yet. To get one:\n  {pull}"))
 except (OSError, ValueError, KeyError, TypeError):
     print(f"No Ollama answers at {address}.", end=" ")
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    if can_answer:
+        print("None is needed.")
+    elif host not in ("127.0.0.1", "localhost", "::1"):
         print("Is it running there?")
     elif shutil.which("ollama"):
         print(f"It is installed; to start it and get a model:\n  ollama serve & sleep 3; {pull}")
     else:
         print(f"To get it, and a model:\n  {install} && {pull}")
+    if not files:
+        print("Or a model in this process, without Ollama:\n  ./setup.sh --model")
 PYTHON
 }
 
 read_options "$@"
 [ -z "$language" ] || encoder_name "$language" >/dev/null || refuse "there is no language \"$language\""
 case $config in "" | /*) ;; *) config=$PWD/$config ;; esac
+case $models in "" | /*) ;; *) models=$PWD/$models ;; esac
 cd "$here"
+models=${models:-models}
 
 asked=$sets
 failed=
 worked=
-for name in $(sets_of_config); do add_set "$name"; done
 read_version='import sys; print("%d.%d" % sys.version_info[:2])'
 if ! python_version=$(venv/bin/python -c "$read_version" 2>/dev/null) || [ ! -d "venv/lib/python$python_version" ]; then
     make_venv
     python_version=$(venv/bin/python -c "$read_version")
 fi
-install_sets
+install_sets base
+[ -z "$model" ] || fetch_model || exit $?
+for name in $(sets_in_use); do add_set "$name"; done
+install_sets $sets
 make_encoder
 [ -n "$worked" ] || [ -z "$if_needed" ] || exit 0
 
 say "Ready"
-report_ollama
-[ -f "models/encoder/$(cat models/encoder/current 2>/dev/null || true)/encoder.json" ] ||
+report_models
+[ -f "$models/encoder/$(cat "$models/encoder/current" 2>/dev/null || true)/encoder.json" ] ||
     echo "No encoder: prompts are routed by keywords. To try again:  ./setup.sh"
 for name in $failed; do echo "Not installed: $name. To try again:  ./setup.sh --with $name"; done
 [ -n "$if_needed" ] || echo "Start:  ./start.sh   then point a client at http://127.0.0.1:11435"

@@ -8,12 +8,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +21,7 @@ from safetensors.numpy import load_file, save
 from tokenizers import Tokenizer
 
 from moe import bert, encoders
+from tests.fakes.hub import Hub, serve_hub
 from tests.test_bert import encode_by_hand, random_weights, run
 
 Done = subprocess.CompletedProcess[str]
@@ -173,73 +170,6 @@ def test_weights_with_another_checksum_are_refused(weight_files: dict[str, Path]
     assert "model.safetensors is refused: its checksum is" in done.stdout
 
 
-@dataclass
-class Hub:
-    """A model hub with a few files; `cut_at` breaks one answer off, `asked` has (method, file, Range) of each."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    checksums: dict[str, str] = field(default_factory=dict)
-    cut_at: dict[str, int] = field(default_factory=dict)
-    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
-    url: str = ""
-
-    def ranges(self, name: str) -> list[str | None]:
-        return [wanted for method, file, wanted in self.asked if (method, file) == ("GET", name)]
-
-
-class HubHandler(BaseHTTPRequestHandler):
-    hub: Hub
-
-    def do_HEAD(self) -> None:
-        self.answer(send_body=False)
-
-    def do_GET(self) -> None:
-        self.answer(send_body=True)
-
-    def answer(self, *, send_body: bool) -> None:
-        found = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([0-9a-f]{40})/(.+)", self.path)
-        name = found[3] if found else ""
-        wanted = self.headers.get("Range")
-        self.hub.asked.append((self.command, name or self.path, wanted))
-        content = self.hub.files.get(name)
-        if found is None or content is None:
-            self.send_response(404)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted else 0
-        self.send_response(206 if wanted else 200)
-        if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        checksum = self.hub.checksums.get(name) or hashlib.sha256(content).hexdigest()
-        for key, value in {"X-Repo-Commit": found[2], "ETag": f'"{checksum}"', "X-Linked-Etag": f'"{checksum}"',
-                           "X-Linked-Size": len(content), "Accept-Ranges": "bytes",
-                           "Content-Length": len(content) - start}.items():  # fmt: skip
-            self.send_header(key, str(value))
-        self.end_headers()
-        if send_body:
-            cut = self.hub.cut_at.pop(name, None)
-            self.wfile.write(content[start:cut])
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Tests print nothing."""
-
-
-@contextmanager
-def serve(hub: Hub) -> Iterator[Hub]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (HubHandler,), {"hub": hub}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def bag_of_words() -> tuple[bytes, np.ndarray]:
     """A token-level graph shaped like the hub's ready ones, and the table of its word vectors."""
     table = np.random.default_rng(3).normal(size=(ROWS, WIDTH)).astype(np.float32)
@@ -264,7 +194,8 @@ def bag_of_words() -> tuple[bytes, np.ndarray]:
 @pytest.fixture
 def hub(weight_files: dict[str, Path]) -> Iterator[Hub]:
     ready = encoders.ready_file()
-    with serve(Hub({ready: bag_of_words()[0], "tokenizer.json": weight_files["tokenizer.json"].read_bytes()})) as hub:
+    files = {ready: bag_of_words()[0], "tokenizer.json": weight_files["tokenizer.json"].read_bytes()}
+    with serve_hub(Hub(files)) as hub:
         yield hub
 
 
@@ -284,7 +215,7 @@ def test_the_hub_s_ready_graph_is_given_pooling_and_normalisation(hub: Hub, tmp_
 
 def test_a_cut_download_goes_on_where_it_stopped(hub: Hub, tmp_path: Path) -> None:
     ready = encoders.ready_file()
-    hub.cut_at[ready] = 11_000_000
+    hub.cut_at[ready] = [11_000_000]
     done = make(models=tmp_path, hub=hub.url)
     assert done.returncode == 0, done.stdout
     assert hub.ranges(ready) == [None, f"bytes={10 * 1024 * 1024}-"]

@@ -15,7 +15,7 @@ FLOORS = (
     {"net"},
     {"config", "metrics", "log", "bert", "hub"},
     {"engines"},
-    {"embed", "encoders"},
+    {"embed", "encoders", "weights"},
     {"backends", "dialects", "routing"},
     {"pipeline"},
     {"build", "web"},

@@ -22,9 +22,10 @@ SCRIPTS = ("setup.sh", "start.sh", "test.sh", ".ci/run")
 HANG_S = 60
 TOOLS = ("bash", "cat", "cksum", "dirname", "env", "getconf", "grep", "id", "mkdir", "sed", "sh", "uniq")
 
-# Answers as an interpreter in a virtual environment would; notes pip, the encoder's maker and the server.
+# Answers as an interpreter in a virtual environment would; notes pip, what fills models/, and the server.
 INTERPRETER = """#!/bin/sh
 here=$(dirname "$0")/../..
+for word; do [ "$before" != --models ] || models=$word; before=$word; done
 case "$*" in
     *sys.version_info*) echo 3.11 ;;
     *urllib.request.urlopen\\(sys.argv*) exit 1 ;;
@@ -35,9 +36,13 @@ case "$*" in
         case "$*" in *"${{BROKEN:-no such thing}}"*) exit 1 ;; esac ;;
     *moe.encoders*)
         echo "$*" >>"$here/calls"
-        mkdir -p "$here/models/encoder/all-MiniLM-L6-v2"
-        echo '{{}}' >"$here/models/encoder/all-MiniLM-L6-v2/encoder.json"
-        echo all-MiniLM-L6-v2 >"$here/models/encoder/current" ;;
+        mkdir -p "$models/encoder/all-MiniLM-L6-v2"
+        echo '{{}}' >"$models/encoder/all-MiniLM-L6-v2/encoder.json"
+        echo all-MiniLM-L6-v2 >"$models/encoder/current" ;;
+    *moe.weights*)
+        echo "$*" >>"$here/calls"
+        case "$*" in *"${{BROKEN:-no such thing}}"*) echo "no network" && exit 1 ;; esac
+        mkdir -p "$models" && echo GGUF >"$models/tiny.gguf" ;;
     *app.py*) echo "$$ $PWD $*" >>"$here/calls" ;;
 esac
 """
@@ -92,6 +97,7 @@ class Checkout:
 
 BASE = "-m pip install -r requirements.txt"
 ENCODER = "-m moe.encoders --language en --models models"
+MODEL = "-m moe.weights --models models"
 
 
 def pip(*names: str) -> list[str]:
@@ -135,7 +141,7 @@ def test_the_scripts_use_nothing_that_bash_3_2_lacks(script: str) -> None:
 def test_help_names_every_option_and_touches_nothing(bare: Checkout) -> None:
     code, text = bare.run("--help")
     assert code == 0
-    for option in ("--full", "--with", "--language", "--config", "--if-needed", "en-bge", "multilingual"):
+    for option in ("--full", "--with", "--model", "--language", "--config", "--if-needed", "en-bge", "multilingual"):
         assert option in text
     assert not (bare.root / "venv").exists()
 
@@ -234,7 +240,14 @@ def test_full_takes_every_set(ready: Checkout) -> None:
     assert ready.calls() == [api, local, "-m pip install torch==2.13.0+cpu", torch, extra]
 
 
-@pytest.mark.parametrize(("expert", "name"), [({"type": "api"}, "api"), ({"type": "local", "format": "gguf"}, "local")])
+@pytest.mark.parametrize(
+    ("expert", "name"),
+    [
+        ({"type": "api"}, "api"),
+        ({"type": "local", "format": "gguf"}, "local"),
+        ({"type": "local", "model_path": "models/deep/tiny.gguf"}, "local"),
+    ],
+)
 def test_a_config_that_uses_an_engine_brings_its_packages(ready: Checkout, expert: dict[str, str], name: str) -> None:
     for folder in (ready.root / "config", ready.root.parent / "elsewhere"):
         folder.mkdir()
@@ -286,6 +299,62 @@ def test_what_the_config_asked_for_in_vain_stops_nobody_and_is_tried_again_only_
     assert ready.calls() == []
     assert ready.run("--with", "api")[0] == 0
     assert ready.calls() == pip("api")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("--model", ""),
+        ("--model=", ""),
+        ("--model --language minilm", ""),
+        ("--model qwen3-4b", " qwen3-4b"),
+        ("--model=o/r:Q8_0 --with local", " o/r:Q8_0"),
+    ],
+)
+def test_a_model_is_fetched_before_what_runs_it_is_built(ready: Checkout, arguments: str, name: str) -> None:
+    code, text = ready.run(*arguments.split(" "))
+    assert (code, ready.calls()) == (0, [MODEL + name, *pip("local")])
+    assert "In this process: tiny\n" in text
+
+
+def test_a_model_that_cannot_be_had_ends_the_set_up_before_anything_is_built_for_it(ready: Checkout) -> None:
+    code, text = ready.run("--model", "o/r", BROKEN="moe.weights")
+    assert (code, ready.calls()) == (1, [f"{MODEL} o/r"])
+    assert text.endswith("no network\n")
+    assert ready.run("--if-needed") == (0, "")
+
+
+def test_a_model_in_the_models_folder_brings_its_engine_at_the_next_start(ready: Checkout) -> None:
+    (ready.root / "models" / "mine.gguf").write_bytes(b"GGUF")
+    code, text = ready.run("--if-needed")
+    assert (code, ready.calls()) == (0, pip("local"))
+    assert "In this process: mine\n" in text
+    assert "No Ollama answers at http://127.0.0.1:9. None is needed.\n" in text
+    assert ready.run("--if-needed") == (0, "")
+
+
+def test_an_engine_that_could_not_be_built_is_tried_again_only_on_request(ready: Checkout) -> None:
+    (ready.root / "models" / "mine.gguf").write_bytes(b"GGUF")
+    code, text = ready.run("--if-needed", BROKEN="local.txt")
+    assert (code, ready.calls()) == (0, pip("local"))
+    assert "Not installed: local. To try again:  ./setup.sh --with local" in text
+    assert "In this process" not in text
+    assert ready.run(script="start.sh") == (0, "")
+    assert len(ready.calls()) == 1  # the server
+    assert ready.run()[0] == 0
+    assert ready.calls() == pip("local")
+
+
+def test_the_models_folder_is_the_one_the_server_uses(ready: Checkout) -> None:
+    elsewhere = ready.root.parent / "my models"
+    code, text = ready.run("--model", cwd=ready.root.parent, MOE_MODELS="my models")
+    assert (code, "No encoder" in text) == (0, False)
+    assert ready.calls() == [f"-m moe.weights --models {elsewhere}", *pip("local"),
+                             f"-m moe.encoders --language en --models {elsewhere}"]  # fmt: skip
+    (ready.root / "venv" / ".stamp-local").unlink()
+    assert ready.run("--if-needed") == (0, "")
+    ready.run("--if-needed", MOE_MODELS=str(elsewhere))
+    assert ready.calls() == pip("local")
 
 
 def test_packages_that_cannot_be_had_end_the_set_up(checkout: Checkout) -> None:
@@ -374,6 +443,7 @@ def test_without_ollama_it_ends_with_the_one_line_that_brings_it(ready: Checkout
     text = ready.run()[1]
     assert "No Ollama answers at http://127.0.0.1:9. To get it, and a model:" in text
     assert "  curl -fsSL https://ollama.com/install.sh | sh && ollama pull gemma3:4b\n" in text
+    assert "Or a model in this process, without Ollama:\n  ./setup.sh --model\n" in text
     ready.tool("ollama", "exit 0")
     assert "  ollama serve & sleep 3; ollama pull gemma3:4b\n" in ready.run()[1]
 
