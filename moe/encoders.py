@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from . import bert
+from . import bert, engines
 from .errors import MoeError
 from .hub import HubError, Repository, digest, verify
 
@@ -216,6 +216,7 @@ def export(recipe: Recipe, shop: Workshop, files: Mapping[str, Path]) -> None:
     """Weights to an int8 graph. Dynamic quantisation, per channel; the reduced range costs no fidelity that could
     be measured (mean cosine .993 against .994) and cannot saturate on a processor without VNNI."""
     import onnx  # noqa: PLC0415
+    engines.keep_quiet()
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
     from safetensors.numpy import load_file  # noqa: PLC0415
@@ -234,6 +235,7 @@ def export(recipe: Recipe, shop: Workshop, files: Mapping[str, Path]) -> None:
 def prove(folder: Path) -> int:
     """Embed three sentences with what was made; gives the dimension, raises EncoderError."""
     import numpy as np  # noqa: PLC0415
+    engines.keep_quiet()
     from onnxruntime import InferenceSession  # noqa: PLC0415
     from tokenizers import Tokenizer  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .config.settings import prefer
 from .errors import NotReady
 
 # A tokenizer of 260,000 words takes 35 MB; reading one takes some ten times its size in memory.
@@ -82,6 +83,11 @@ def encode(tokenizer: Any, parts: Iterable[str], *, adds_marks: bool) -> list[in
     return list(tokenizer.post_process(whole).ids if adds_marks else whole.ids)
 
 
+def keep_quiet() -> None:
+    """To be called before onnxruntime is imported: it would report each session to its maker over the internet."""
+    prefer(ORT_DISABLE_TELEMETRY="1")
+
+
 def list_controls(tokenizer: Any) -> dict[int, str]:
     """The tokens that are no text, by their number."""
     return {token: str(added.content) for token, added in tokenizer.get_added_tokens_decoder().items() if added.special}
@@ -92,6 +98,7 @@ def _valid(text: str) -> str:
 
 
 def _import_onnxruntime() -> Any:
+    keep_quiet()
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from moe import engines
+from moe.config.settings import ROOT
 from moe.errors import NotReady
 
 MODELS = Path(__file__).parent / "models"
@@ -68,3 +71,13 @@ def test_a_tokenizer_that_is_a_folder_or_not_there_cannot_be_read(tmp_path: Path
     for file in (tmp_path, tmp_path / "tokenizer.json"):
         with pytest.raises(NotReady):
             engines.open_tokenizer(file)
+
+
+def test_no_session_reports_to_the_runtimes_maker(tmp_path: Path) -> None:
+    """The runtime's telemetry makes a device id and a queue in the home folder before it connects anywhere."""
+    graph = str(MODELS / "general-onnx" / "model.onnx")
+    code = f"from pathlib import Path; from moe.engines import open_session; open_session(Path({graph!r}))"
+    own = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT,
+                   env=own | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")})
+    assert list(tmp_path.iterdir()) == []
