@@ -68,7 +68,7 @@ class Api:
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return self._runner.first_token_timeout_s
 
-    def idle_limit_s(self) -> float:
+    def idle_limit_s(self, model: str) -> float:
         return self._runner.api_timeout or self._runner.idle_timeout_s
 
     def context_tokens(self, model: str) -> int:

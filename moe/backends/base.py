@@ -35,8 +35,8 @@ class Backend(Protocol):
     def first_token_limit_s(self, request: ChatRequest) -> float:
         """How long the first token may take, by whether the model is in memory and how long the prompt is."""
 
-    def idle_limit_s(self) -> float:
-        """How long the answer may pause once it has begun."""
+    def idle_limit_s(self, model: str) -> float:
+        """How long an answer of `model` may pause once it has begun."""
 
     def context_tokens(self, model: str) -> int:
         """The longest prompt `model` can take, in tokens; 0 when nobody knows."""

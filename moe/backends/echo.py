@@ -38,5 +38,5 @@ class Echo:
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return 1.0
 
-    def idle_limit_s(self) -> float:
+    def idle_limit_s(self, model: str) -> float:
         return 1.0

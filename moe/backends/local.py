@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ..config import EngineConfig, RunnerConfig
 from ..core import ChatRequest, Expert, ModelCard
 from ..errors import NotReady
 from .base import Backend, Chunks
 from .gguf import Gguf
+from .llama.parts import is_later_part, name_of
+from .resident import Resident
 from .shelf import Shelf
 
 LOOK_EVERY_S = 2.0
@@ -17,47 +22,80 @@ SUFFIX = ".gguf"
 
 
 class LocalModels:
-    """What lies in the folder, looked up anew every few seconds; a file's name without its ending is the model's."""
+    """What lies in the folder, looked up anew every few seconds. A file's name without its ending is the model's."""
 
     def __init__(self, folder: Path, shelf: Shelf, engine: EngineConfig, *, runner: RunnerConfig) -> None:
         self._folder = folder
         self._shelf = shelf
         self._engine = engine
         self._runner = runner
+        self._lock = threading.Lock()
+        self._own: dict[str, Resident[Any]] = {}
         self._ways: dict[str, Gguf] = {}
         self._look_at = 0.0
 
     def ways(self) -> dict[str, Gguf]:
         """The models there are, by name, in alphabetical order."""
-        now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK_EVERY_S
-            files = sorted(file for file in self._folder.glob(f"*{SUFFIX}") if file.is_file())
-            self._ways = {file.stem: self._ways.get(file.stem) or self._open(file) for file in files}
+        if time.monotonic() >= self._look_at:
+            with self._lock:
+                if time.monotonic() >= self._look_at:  # else somebody has just looked
+                    self._ways = self._look()
+                    self._look_at = time.monotonic() + LOOK_EVERY_S
         return self._ways
+
+    def standard(self) -> str:
+        """The model for experts that have none: the first that can write, else the first, whose trouble is then told;
+        "" where there is no file."""
+        ways = self.ways()
+        return next((name for name, way in ways.items() if way.writes_text), next(iter(ways), ""))
+
+    def advice(self) -> str:
+        """What would let the standard model answer; "" where there is none, or nothing is amiss with it."""
+        name = self.standard()
+        trouble = self.ways()[name].trouble(name) if name else ""
+        return f"{trouble}." if trouble else ""
 
     def find(self, name: str) -> str | None:
         """The model that `name` means: in any case, with or without `.gguf` or `:latest`."""
         wanted = name.strip().casefold().removesuffix(":latest").removesuffix(SUFFIX)
         return next((known for known in self.ways() if known.casefold() == wanted), None)
 
+    def adopt(self, label: str, way: Resident[Any]) -> None:
+        """A model that an expert has for itself, wherever it lies."""
+        self._own[label] = way
+
+    def card(self, name: str) -> ModelCard | None:
+        """The model's card; None for a name that is none, and for a file that cannot be read."""
+        return _describe(self.ways().get(name))
+
+    def card_of(self, expert: Expert) -> ModelCard | None:
+        """The card of the model that an expert has for itself."""
+        return _describe(self._own.get(expert.label))
+
     def cards(self) -> list[ModelCard]:
         """A card for each readable file."""
-        cards = []
-        for way in self.ways().values():
-            try:
-                cards.append(way.describe())
-            except NotReady:
-                continue  # /health tells of it where an expert needs it; a list of models only lists them
-        return cards
+        return [card for name in self.ways() if (card := self.card(name)) is not None]
 
     def loaded(self) -> list[ModelCard]:
         """What the shelf holds, GGUF or ONNX."""
         return self._shelf.cards()
 
+    def _look(self) -> dict[str, Gguf]:
+        files = sorted(file for file in self._folder.glob("*") if file.suffix.casefold() == SUFFIX and file.is_file())
+        named = {name_of(file): file for file in files if not is_later_part(file)}
+        for gone in self._ways.keys() - named.keys():
+            self._ways[gone].forget()
+        return {name: self._ways.get(name) or self._open(file) for name, file in named.items()}
+
     def _open(self, file: Path) -> Gguf:
-        expert = Expert(id=-1, label=file.stem, type="local", format="gguf", model_path=file.name)
+        expert = Expert(id=-1, label=name_of(file), type="local", format="gguf", model_path=file.name)
         return Gguf(expert, self._engine, self._shelf, self._folder, runner=self._runner)
+
+
+def _describe(way: Resident[Any] | None) -> ModelCard | None:
+    with suppress(NotReady):  # /health tells of it where an expert needs it; a list of models only lists them
+        return way.describe() if way is not None else None
+    return None
 
 
 class ByName:
@@ -77,8 +115,8 @@ class ByName:
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return self._way(request.model).first_token_limit_s(request)
 
-    def idle_limit_s(self) -> float:
-        return max(self._nodes.idle_limit_s(), *(way.idle_limit_s() for way in self._local.ways().values()), 0.0)
+    def idle_limit_s(self, model: str) -> float:
+        return self._way(model).idle_limit_s(model)
 
     def context_tokens(self, model: str) -> int:
         return self._way(model).context_tokens(model)

@@ -39,7 +39,7 @@ class Ollama:
         node.enter()
         doubt_s = self._runner.breaker_cooldown_s
         try:
-            with closing(node.transport.stream(path, body, idle_s=self.idle_limit_s())) as pieces:
+            with closing(node.transport.stream(path, body, idle_s=self.idle_limit_s(request.model))) as pieces:
                 for chunk in read_chunks(pieces):
                     if chunk is not BEAT:
                         doubt_s = 0.0
@@ -81,7 +81,7 @@ class Ollama:
             return self._runner.cold_load_timeout_s
         return self._runner.first_token_timeout_s + _prompt_tokens(request) / PROMPT_TOKENS_PER_S
 
-    def idle_limit_s(self) -> float:
+    def idle_limit_s(self, model: str) -> float:
         return self._runner.ollama_timeout or self._runner.idle_timeout_s
 
     def context_tokens(self, model: str) -> int:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..config import MemoryConfig
 from ..core import Clock, Heartbeat, KeepAlive, ModelCard
-from ..errors import BackendError, NotReady
+from ..errors import BackendError, NotReady, TimedOut
 from .base import HEARTBEAT_S
 from .duration import read_keep_alive
 from .eviction import Entry, M, Source, choose_victims, list_idle, measure_room
@@ -45,9 +45,11 @@ class Loaded(Struct, frozen=True, kw_only=True):
 class Loan(Generic[M]):
     """A model held for one answer: it stays in memory until the `with` block is left. `load_ns`: the wait for it."""
 
-    def __init__(self, model: M, load_ns: int, give_up: Callable[[], None]) -> None:
+    def __init__(self, model: M, load_ns: int, *, give_up: Callable[[], None], condemn: Callable[[], None]) -> None:
+        """`condemn` takes a model that can answer no more off the shelf: whoever comes next loads it anew."""
         self.model = model
         self.load_ns = load_ns
+        self.condemn = condemn
         self._give_up = give_up
 
     def __enter__(self) -> M:
@@ -65,6 +67,7 @@ class Shelf:
     def __init__(
         self, memory: MemoryConfig, *, clock: Clock = time.monotonic, measure_free: Callable[[], int] = free_bytes
     ) -> None:
+        self.proven: set[Hashable] = set()  # the files that were tried out and are sound, by their stamp
         self._memory = memory
         self._clock = clock
         self._measure_free = measure_free
@@ -75,22 +78,26 @@ class Shelf:
         self._ended = threading.Event()
 
     def borrow(
-        self, source: Source[M], *, keep_alive: KeepAlive | None = None
+        self, source: Source[M], *, keep_alive: KeepAlive | None = None, limit_s: float = math.inf
     ) -> Generator[Heartbeat, None, Loan[M]]:
         """Heartbeats while the model waits for room or loads; returns the Loan, which the caller leaves.
 
         `with (yield from shelf.borrow(source)) as model:` is the whole use. A cold model is loaded once,
-        however many ask. Raises BackendError: what `load` raised, to all who wait and for 30 s to all who come.
+        however many ask. Raises BackendError: what `load` raised, to all who wait and for 30 s to all who come;
+        TimedOut after `limit_s`, while the model goes on loading for those who come later.
         """
-        began = time.perf_counter_ns()
+        began, until = time.perf_counter_ns(), self._clock() + limit_s
         entry = self._join(source, read_keep_alive(keep_alive, default_s=self._memory.ttl_s))
         try:
             while not self._is_ready(entry):
+                if self._clock() > until:
+                    raise TimedOut(f"{source.name} was not in memory within {limit_s:.0f} s")
                 yield _BEAT
         except BaseException:  # it failed, or the caller left: either way this user is gone
             self._release(entry)
             raise
-        return Loan(entry.model, time.perf_counter_ns() - began, lambda: self._release(entry))
+        return Loan(entry.model, time.perf_counter_ns() - began, give_up=lambda: self._release(entry),
+                    condemn=lambda: self._condemn(entry))
 
     def drop(self, key: Hashable) -> None:
         """Unloads a model now, or as soon as nobody uses it."""
@@ -253,6 +260,12 @@ class Shelf:
             if is_held and not entry.users and not entry.is_started:
                 del self._entries[entry.source.key]
             self._advance()
+        self._unload(gone)
+
+    def _condemn(self, entry: Entry) -> None:
+        """Off the shelf though it is used; whoever uses it is failing anyway."""
+        with self._changed:
+            gone = [self._take(entry)] if self._entries.get(entry.source.key) is entry else []
         self._unload(gone)
 
     def _take(self, entry: Entry) -> Entry:

@@ -157,10 +157,10 @@ class Dispatcher:
                 if not run.has_started:
                     if isinstance(chunk, Text) and not chunk.text:
                         continue
-                    if isinstance(chunk, Done) and chunk.finish == "stop" and not prepared.only_loads:
+                    if isinstance(chunk, Done) and chunk.finish == "stop" and not _may_be_empty(prepared):
                         raise BadAnswer("the answer is empty", reason="empty answer")
                     run.has_started = True
-                    limit_s = backend.idle_limit_s()
+                    limit_s = backend.idle_limit_s(prepared.model)
                     yield Started(expert=expert.label, model=run.candidate.model, failed=run.failed)
                 yield chunk
                 heard = time.monotonic()
@@ -249,6 +249,12 @@ class _Dead:
         if candidate.expert.id < 0 and candidate.model in self._models:
             return True
         return bool(self._needed_tokens) and candidate.backend.context_tokens(candidate.model) <= self._needed_tokens
+
+
+def _may_be_empty(request: ChatRequest) -> bool:
+    """Whether an answer without a letter can be right: a stop string came first, or a bare text goes no further."""
+    is_bare = request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
+    return request.only_loads or is_bare or bool(request.sampling.stop)
 
 
 def _hold(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

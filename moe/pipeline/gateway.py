@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ..backends.catalog import Catalog
 from ..backends.local import LocalModels
+from ..backends.nodes import UpstreamModel
 from ..config import Config
 from ..config.rules import RESERVED
 from ..core import Answer, ChatRequest, Decision, Expert, ModelCard
@@ -72,7 +73,7 @@ class Gateway:
         decision = self.router.decide(request)
         return {
             "expert": decision.expert.label,
-            "model": decision.model or self.catalog.model_for(decision.expert, fresh=False) or None,
+            "model": decision.model or self._lineup.model(decision.expert) or None,
             "stage": decision.stage,
             "confidence": round(decision.confidence, 4),
             "scores": {
@@ -110,9 +111,8 @@ class Gateway:
         return [*self.catalog.cards(), *self._local.cards()]
 
     def card(self, expert: Expert) -> ModelCard:
-        model = self.catalog.model_for(expert, fresh=False)
-        is_known = bool(model) and expert.type == "ollama"
-        known = self.catalog.describe(model, self.catalog.nodes_of(expert)) if is_known else None
+        model = self._lineup.model(expert)
+        known = self._describe(expert, model)
         return ModelCard(
             name=expert.label, kind="expert", description=expert.description, system=expert.system_prompt,
             routes_to=model,
@@ -124,6 +124,13 @@ class Gateway:
             context_length=known.context_length if known else 0,
             capabilities=known.capabilities if known and known.capabilities else ("completion",),
         )
+
+    def _describe(self, expert: Expert, model: str) -> UpstreamModel | ModelCard | None:
+        if expert.type == "local":
+            return self._local.card_of(expert)
+        if expert.type != "ollama" or not model:
+            return None
+        return self._local.card(model) or self.catalog.describe(model, self.catalog.nodes_of(expert))
 
     def health(self) -> dict[str, Any]:
         """What is up and who is served by what; asks nobody anything now."""
@@ -146,4 +153,4 @@ class Gateway:
         return self._lineup.health(expert) | {"breaker": self._lineup.breaker(expert.label).state}
 
     def _longest_context(self) -> int:
-        return max((card.context_length for card in self.catalog.cards()), default=0)
+        return max((card.context_length for card in self._models()), default=0)

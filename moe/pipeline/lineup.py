@@ -75,10 +75,14 @@ class Lineup:
                 seen.add(name)
                 yield self._candidate(raw_expert(name), name)
 
+    def model(self, expert: Expert) -> str:
+        """The model that serves it, as far as is known without asking; "" for none."""
+        return self._model_of(expert, fresh=False)
+
     def health(self, expert: Expert) -> dict[str, Any]:
         """Whether it could answer now, as far as is known, and `keywords`: how many it has."""
         backend = self._backends[expert.label]
-        model = self._model_of(expert, fresh=False)
+        model = self.model(expert)
         reason = backend.trouble(model)
         row: dict[str, Any] = {"type": expert.type, "tier": expert.tier, "keywords": len(expert.keywords),
                                "model": model or None, "available": not reason}

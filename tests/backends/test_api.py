@@ -288,8 +288,8 @@ def test_the_context_of_a_well_known_model_is_known_once_litellm_is_loaded(engin
 
 def test_limits_come_from_the_config(engine: Engine) -> None:
     api = Api(expert(), RunnerConfig(first_token_timeout_s=3, idle_timeout_s=4), engine)
-    assert (api.first_token_limit_s(ask()), api.idle_limit_s()) == (3, 4)
-    assert Api(expert(), RunnerConfig(api_timeout=9), engine).idle_limit_s() == 9
+    assert (api.first_token_limit_s(ask()), api.idle_limit_s("")) == (3, 4)
+    assert Api(expert(), RunnerConfig(api_timeout=9), engine).idle_limit_s("") == 9
 
 
 # In processes of their own

@@ -464,6 +464,6 @@ def test_all_know_their_limits(make: Callable[[], Backend]) -> None:
     backend = make()
     assert backend.routes == 1
     assert backend.first_token_limit_s(ask()) > 0
-    assert backend.idle_limit_s() > 0
+    assert backend.idle_limit_s(MODEL) > 0
     assert backend.context_tokens(MODEL) == 0
     assert backend.misfit(ask()) == ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,15 @@ from typing import Any
 import pytest
 import requests
 
+from moe.backends.local import LocalModels
+from moe.backends.probe import probe
+from moe.backends.shelf import Shelf
+from moe.config import EngineConfig, MemoryConfig, RunnerConfig
+from tests.backends.tiny import write_parts, write_random
+from tests.fakes import SilentPort
 from tests.live import Live, live_server
+
+pytest.importorskip("llama_cpp", reason="the set `local` is not installed")
 
 MODELS = Path(__file__).parents[1] / "models"
 FRANCE = "What is the capital of France?"
@@ -101,3 +112,204 @@ def test_a_classifier_chooses_by_its_labels(tmp_path: Path, folder: Path) -> Non
         told = requests.get(f"{server.url}/v1/route", params={"text": "What is 2 plus 3?"}, timeout=10).json()
         assert (told["expert"], told["stage"]) == ("math", "classifier")
         assert requests.get(f"{server.url}/health", timeout=10).json()["router"]["mode"] == "classification"
+
+
+# -- what lies in the folder
+
+
+def local(folder: Path) -> LocalModels:
+    return LocalModels(folder, Shelf(MemoryConfig()), EngineConfig(), runner=RunnerConfig())
+
+
+def test_all_who_look_at_the_same_time_find_the_models(tmp_path: Path) -> None:
+    """The first prompts after a start, which came together, were told that the model is not there."""
+    for place in range(300):
+        (tmp_path / f"{place}.gguf").touch()
+    models, start = local(tmp_path), threading.Barrier(16)
+
+    def look(_: int) -> int:
+        start.wait(10)
+        return len(models.ways())
+
+    with ThreadPoolExecutor(16) as many:
+        assert set(many.map(look, range(16))) == {300}
+
+
+def test_files_are_found_in_any_case_and_parts_are_one_model(tmp_path: Path) -> None:
+    write_random(tmp_path / "Loud.GGUF")
+    write_parts(tmp_path, "big")
+    (tmp_path / "dir.gguf").mkdir()
+    (tmp_path / "notes.txt").touch()
+    models = local(tmp_path)
+    assert list(models.ways()) == ["Loud", "big"]
+    assert models.find("loud.gguf") == "Loud"
+    assert {card.name for card in models.cards()} == {"Loud", "big"}
+
+
+def test_the_standard_model_is_the_first_that_can_write(tmp_path: Path) -> None:
+    (tmp_path / "a-broken.gguf").write_bytes(b"GGUF")
+    write_random(tmp_path / "b-adapter.gguf", general__type="adapter")
+    write_random(tmp_path / "c-embedding.gguf", llama__pooling_type=3)
+    write_random(tmp_path / "d-encoder.gguf", llama__attention__causal=False)
+    write_random(tmp_path / "e-projector.gguf", general__architecture="clip", tokenizer__ggml__model=None)
+    (tmp_path / "f-outside.gguf").symlink_to(MODELS / "general.gguf")
+    assert local(tmp_path).standard() == "a-broken", "somebody has to tell what is amiss"
+    write_random(tmp_path / "x-good.gguf")
+    assert local(tmp_path).standard() == "x-good"
+    (tmp_path / "empty").mkdir()
+    assert local(tmp_path / "empty").standard() == ""
+
+
+def test_a_model_whose_file_is_gone_is_unloaded_though_nobody_can_ask_for_it_any_more(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("moe.backends.local.LOOK_EVERY_S", 0.0)
+    with live_server(tmp_path, experts=[FALLBACK]) as server:
+        ask(server, "What is 2 plus 3?", model="math", keep_alive=-1)
+        (folder / "math.gguf").unlink()
+        assert ask(server, "What is 2 plus 3?", model="math").status_code == 404
+        assert get(server, "/api/ps")["models"] == []
+
+
+def test_what_keeps_the_local_model_from_answering_is_the_advice(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.gguf").write_bytes(b"hello")
+    with live_server(tmp_path, experts=[FALLBACK]) as server:
+        told = ask(server, FRANCE).json()["message"]["content"]
+    assert "m.gguf is not a usable GGUF file" in told
+
+
+# -- without an Ollama
+
+
+ROUTED = [
+    {"id": 0, "label": "fallback", "model_name": "auto"},
+    {"id": 1, "label": "chemist", "model_name": "auto", "keywords": ["molecule"], "options": {"num_predict": 2}},
+    {"id": 2, "label": "eyes", "model_name": "auto", "vision": True},
+    {"id": 3, "label": "named", "model_name": "llama3"},
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_routed_expert_answers_itself_with_the_local_model(tmp_path: Path, folder: Path, stream: bool) -> None:
+    with live_server(tmp_path, experts=ROUTED) as server:
+        reply = ask(server, "Tell me a long story about a molecule", stream=stream)
+        lines = [json.loads(line) for line in reply.text.splitlines()]
+        assert (lines[-1]["done_reason"], lines[-1]["eval_count"]) == ("length", 2), "its own options count"
+        assert (reply.headers["X-MoE-Expert"], reply.headers["X-MoE-Model"]) == ("chemist", "general")
+        assert "X-MoE-Fallback" not in reply.headers
+        reply = ask(server, FRANCE, model="named", stream=stream)
+        assert (reply.headers["X-MoE-Fallback"], reply.headers["X-MoE-Model"]) == ("named", "general")
+
+
+def test_everywhere_the_same_is_told_of_who_serves_whom(tmp_path: Path, folder: Path) -> None:
+    own = {"id": 4, "label": "own", "type": "local", "model_path": "general-onnx"}
+    with live_server(tmp_path, experts=[*ROUTED, own]) as server:
+        ask(server, FRANCE)
+        health = get(server, "/health")["experts"]
+        assert {label: row["model"] for label, row in health.items()} == {
+            "fallback": "general", "chemist": "general", "eyes": None, "named": "llama3", "own": "general-onnx"}
+        assert {label for label, row in health.items() if row["available"]} == {"fallback", "chemist", "own"}
+        rows = [(row["id"], row["x_moe"]) for row in get(server, "/v1/models")["data"]]
+        told = {name: row for name, row in rows if row["kind"] == "expert"}
+        assert told["chemist"]["routes_to"] == "general" and "tools" in told["chemist"]["capabilities"]
+        assert (told["eyes"]["routes_to"], told["own"]["routes_to"]) == ("", "general-onnx")
+        tags = {row["name"]: row for row in get(server, "/api/tags")["models"]}
+        assert tags["chemist:latest"]["size"] == tags["general:latest"]["size"] > 0
+        assert tags["own:latest"]["details"]["family"] == "llama"
+        shown = requests.post(f"{server.url}/api/show", json={"model": "own"}, timeout=10).json()
+        assert 1024 in shown["model_info"].values()
+        assert get(server, "/v1/route?text=a+molecule")["model"] == "general"
+
+
+def test_an_ollama_that_is_silent_costs_the_first_prompts_and_no_others(tmp_path: Path, folder: Path) -> None:
+    with SilentPort() as port:
+        config = {"expert_runner": {"ollama_url": port.url, "connect_timeout_s": 1}}
+        with live_server(tmp_path, experts=ROUTED, config=config) as server:
+            for _ in range(2):
+                ask(server, "a molecule")
+            began = time.monotonic()
+            for _ in range(20):
+                assert ask(server, "a molecule").headers["X-MoE-Model"] == "general"
+            assert time.monotonic() - began < 3.0
+
+
+# -- experts
+
+
+@pytest.mark.parametrize("path, format_", [
+    ("models/general.gguf", "gguf"), ("GENERAL.GGUF", "gguf"), ("models/general-onnx", "onnx"),
+    ("general-onnx", "onnx"),
+])
+def test_a_path_tells_the_format_where_nothing_else_does(
+    tmp_path: Path, folder: Path, path: str, format_: str
+) -> None:
+    if path == "GENERAL.GGUF":
+        (folder / "general.gguf").rename(folder / path)
+    experts = [{"id": 0, "label": "fallback", "type": "echo"},
+               {"id": 1, "label": "one", "type": "local", "model_path": path}]
+    with live_server(tmp_path, experts=experts) as server:
+        reply = ask(server, FRANCE, model="one")
+        assert (reply.json()["message"]["content"], reply.headers["X-MoE-Expert"]) == ("Paris.", "one")
+        assert reply.json()["eval_count"] == (3 if format_ == "gguf" else 2), "only the one counts the end"
+
+
+def test_what_is_no_model_says_what_it_lacks(tmp_path: Path, folder: Path) -> None:
+    (folder / "weights").mkdir()
+    (folder / "weights" / "tokenizer.json").touch()
+    experts = [{"id": 0, "label": "fallback", "type": "echo"},
+               *({"id": place, "label": f"e{place}", "type": "local", "model_path": path}
+                 for place, path in enumerate(("weights", "models/none.gguf"), 1))]
+    with live_server(tmp_path, experts=experts) as server:
+        health = get(server, "/health")["experts"]
+    assert "weights has none of model.onnx" in health["e1"]["reason"]
+    assert health["e2"]["reason"] == f"none.gguf is not in {folder}: put it there"
+
+
+def test_an_image_is_refused_in_words(tmp_path: Path, folder: Path) -> None:
+    with live_server(tmp_path, experts=[FALLBACK]) as server:
+        body = {"model": "general", "prompt": "What is this?", "images": ["aGk="], "stream": False}
+        reply = requests.post(f"{server.url}/api/generate", json=body, timeout=30)
+    assert (reply.status_code, reply.json()["error"]) == (400, '"general" does not support images')
+
+
+@pytest.mark.parametrize("model", ["math", "two"])
+def test_a_raw_prompt_reaches_the_model_as_it_is(tmp_path: Path, folder: Path, model: str) -> None:
+    experts = [FALLBACK, {"id": 2, "label": "two", "type": "local", "model_path": "general-onnx"}]
+    body = {"model": model, "raw": True, "stream": False, "options": {"temperature": 0},
+            "prompt": "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\n"}
+    with live_server(tmp_path, experts=experts) as server:
+        told = requests.post(f"{server.url}/api/generate", json=body, timeout=60).json()
+    assert told["response"] == f"I am the {'math' if model == 'math' else 'general'} expert."
+
+
+@pytest.mark.parametrize("model", ["general", "two"])
+def test_an_answer_that_begins_with_its_stop_string_is_empty_and_no_failure(
+    tmp_path: Path, folder: Path, model: str
+) -> None:
+    experts = [FALLBACK, {"id": 2, "label": "two", "type": "local", "model_path": "general-onnx"}]
+    with live_server(tmp_path, experts=experts) as server:
+        reply = ask(server, "Tell me a long story.", model=model, options={"temperature": 0, "stop": ["Once"]})
+    assert (reply.status_code, reply.json()["message"]["content"], reply.json()["done_reason"]) == (200, "", "stop")
+
+
+def test_whoever_waits_for_a_model_to_load_is_kept_company(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*given: Any, **named: Any) -> None:
+        time.sleep(1.5)
+        probe(*given, **named)
+
+    monkeypatch.setattr("moe.backends.gguf.probe", slow)
+    monkeypatch.setattr("moe.web.chat.COMMIT_AFTER_S", 0.3)
+    body = {"model": "general", "stream": True, "messages": [{"role": "user", "content": FRANCE}], "temperature": 0}
+    with live_server(tmp_path, experts=[FALLBACK]) as server:
+        reply = requests.post(f"{server.url}/v1/chat/completions", json=body, stream=True, timeout=60)
+        lines = [line for line in reply.iter_lines() if line]
+    first = next(place for place, line in enumerate(lines) if b"Paris" in line)
+    assert [line for line in lines[:first] if line.startswith(b":")], "comments keep the line open"
+    assert lines[-1] == b"data: [DONE]"
+
+
+def get(server: Live, path: str) -> Any:
+    return requests.get(server.url + path, timeout=10).json()

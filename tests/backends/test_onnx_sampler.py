@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tokenizers import Tokenizer
 
-from moe.backends.llama.plan import Plan
+from moe.backends.dialogue.plan import Plan
 from moe.backends.onnx.detokenizer import Detokenizer
 from moe.backends.onnx.sampler import Sampler
 from moe.errors import NotReady

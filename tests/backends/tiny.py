@@ -18,7 +18,6 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 ALIGNMENT = 32
-_KINDS = {int: (5, "<i"), float: (6, "<f"), bool: (7, "<?")}
 
 
 def answers(name: str) -> list[tuple[str, str]]:
@@ -27,11 +26,42 @@ def answers(name: str) -> list[tuple[str, str]]:
     return [(row["question"], row["answer"]) for row in rows]
 
 
+class Short(int):
+    """A number of 16 bits."""
+
+
+class Signed(int):
+    """One of 32, which may be below zero."""
+
+
+_KINDS = {int: (5, "<i"), float: (6, "<f"), bool: (7, "<?"), Short: (2, "<H"), Signed: (5, "<i")}
+
+
 def write_random(file: Path, *, template: str = CHATML, width: int = 32, context: int = 512, **values: Any) -> Path:
     """A GGUF of the llama architecture that runs and writes nonsense. `values` are further entries, dots as `__`."""
+    tokens, _ = _vocabulary()
+    entries = _entries(file.stem, template, width=width, context=context)
+    entries |= {name.replace("__", "."): value for name, value in values.items()}
+    entries = {name: value for name, value in entries.items() if value is not None}
+    file.write_bytes(write_gguf(entries, _weights(width, len(tokens))))
+    return file
+
+
+def write_parts(folder: Path, name: str) -> list[Path]:
+    """The same in two files, as llama.cpp splits them."""
+    weights = list(_weights(32, len(_vocabulary()[0])).items())
+    files = [folder / f"{name}-{place:05d}-of-00002.gguf" for place in (1, 2)]
+    for place, file in enumerate(files):
+        part = {"split.no": Short(place), "split.count": Short(2), "split.tensors.count": Signed(len(weights))}
+        entries = part if place else {**_entries(name, CHATML, width=32, context=512), **part}
+        file.write_bytes(write_gguf(entries, dict(weights[5:] if place else weights[:5])))
+    return files
+
+
+def _entries(name: str, template: str, *, width: int, context: int) -> dict[str, Any]:
     tokens, merges = _vocabulary()
     entries: dict[str, Any] = {
-        "general.architecture": "llama", "general.name": file.stem, "llama.context_length": context,
+        "general.architecture": "llama", "general.name": name, "llama.context_length": context,
         "llama.embedding_length": width, "llama.block_count": 1, "llama.feed_forward_length": 2 * width,
         "llama.attention.head_count": 2, "llama.attention.head_count_kv": 2, "llama.rope.dimension_count": width // 2,
         "llama.attention.layer_norm_rms_epsilon": 1e-5, "llama.vocab_size": len(tokens),
@@ -40,12 +70,7 @@ def write_random(file: Path, *, template: str = CHATML, width: int = 32, context
         "tokenizer.ggml.bos_token_id": len(tokens) - 3, "tokenizer.ggml.eos_token_id": len(tokens) - 1,
         "tokenizer.ggml.add_bos_token": False,
     }
-    if template:
-        entries["tokenizer.chat_template"] = template
-    entries |= {name.replace("__", "."): value for name, value in values.items()}
-    entries = {name: value for name, value in entries.items() if value is not None}
-    file.write_bytes(write_gguf(entries, _weights(width, len(tokens))))
-    return file
+    return entries | ({"tokenizer.chat_template": template} if template else {})
 
 
 def write_gguf(entries: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> bytes:

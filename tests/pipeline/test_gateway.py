@@ -19,6 +19,7 @@ from moe.embed import Encoders
 from moe.errors import BadRequest, ModelNotFound, Unanswered
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
+from moe.routing.heads import Heads
 from tests.fakes import FakeModel, FakeOllama, RefusedPort, answer, fake_ollama, hang, http_error
 from tests.live import write_config
 
@@ -45,7 +46,7 @@ def gateway_of(folder: Path, url: str, *experts: dict[str, Any], **runner: Any) 
     engine = Engine()
     gateway = build_gateway(
         read_config(folder / "config"), settings, engine=engine, encoders=Encoders(folder / "models"),
-        shelf=Shelf(MemoryConfig()), statistics=Statistics(folder / "models.json"),
+        heads=Heads(), shelf=Shelf(MemoryConfig()), statistics=Statistics(folder / "models.json"),
     )
     for node in gateway.catalog.all_nodes():
         node.refresh(wait=True)

@@ -42,7 +42,7 @@ class Batcher:
         self._running: list[Task] = []
         self._speed = FIRST_SPEED
         self._pace = Pace()
-        self._steps = 0
+        self._steps, self._moved_at = 0, time.monotonic()
         self._changed = threading.Condition()
         self._end: BackendError | None = None
         self._thread = threading.Thread(target=self._run, name=f"llama {name}", daemon=True)
@@ -51,6 +51,11 @@ class Batcher:
     @property
     def is_broken(self) -> bool:
         return self._end is not None
+
+    @property
+    def still_s(self) -> float:
+        """How long the step under way has been going on; 0 when there is none."""
+        return time.monotonic() - self._moved_at if self._running else 0.0
 
     def submit(self, job: Job) -> None:
         with self._changed:
@@ -84,6 +89,7 @@ class Batcher:
         with self._changed:
             while not (self._waiting or self._running or self._set_aside or self._end):
                 self._changed.wait()
+            self._moved_at = time.monotonic()
             return self._end is None
 
     def _fail_all(self) -> None:
@@ -206,8 +212,7 @@ class Batcher:
 
     def _next_writers(self, writers: list[Task]) -> list[Task]:
         """As many as make the most of a step, those first who have waited longest."""
-        width = self._pace.choose(len(writers)) if writers else 0
-        return sorted(writers, key=lambda task: task.served_at)[:width]
+        return sorted(writers, key=lambda task: task.served_at)[:self._pace.choose(len(writers)) if writers else 0]
 
     def _measure(self, chosen: list[tuple[Task, int]], taken_s: float) -> None:
         """Learns what steps cost: those that only write, and how fast prompts are read in the others."""
@@ -292,5 +297,4 @@ class Batcher:
         self._slots = self._new_slots()
 
     def _new_slots(self) -> Slots:
-        shape = self._runner.shape
-        return Slots(self._runner, shape.sequences, most_idle=shape.cells // IDLE_PART)
+        return Slots(self._runner, (shape := self._runner.shape).sequences, most_idle=shape.cells // IDLE_PART)

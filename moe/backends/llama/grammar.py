@@ -9,8 +9,11 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from ...errors import UpstreamRefusal
+from ..dialogue.prefixes import fold
+from .integers import express_integer
 
 MOST_RULES = 4000
 DEEPEST = 48
@@ -21,7 +24,6 @@ _PRIMITIVES = {
     "char": r'[^"\\\x00-\x1F\x7F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4})',
     "string": r'"\"" char* "\""',
     "integer": r'"-"? ("0" | [1-9] [0-9]{0,15})',
-    "natural": r'"0" | [1-9] [0-9]{0,15}',
     "number": r'integer ("." [0-9]{1,16})? ([eE] [-+]? [0-9]{1,3})?',
     "boolean": '"true" | "false"',
     "null": '"null"',
@@ -82,7 +84,8 @@ class _Writer:
         if "const" in schema:
             return _literal(schema["const"])
         if "enum" in schema:
-            return self._choose(_literal(value) for value in _listed(schema, "enum"))
+            texts = {_spell_json(value): None for value in _listed(schema, "enum")}
+            return self._name(fold(texts, spell=_quote, join=_join))
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 rest = {name: value for name, value in schema.items() if name != key}
@@ -103,8 +106,7 @@ class _Writer:
         if kind == "string" or (kind is None and ("minLength" in schema or "maxLength" in schema)):
             return _express_string(schema)
         if kind == "integer":
-            least = schema.get("minimum", schema.get("exclusiveMinimum", -1))
-            return "natural" if isinstance(least, (int, float)) and least >= 0 else "integer"
+            return express_integer(schema)
         if isinstance(kind, str) and kind in _PLAIN:
             return _PLAIN[kind]
         if kind is None:
@@ -119,6 +121,8 @@ class _Writer:
             raise UpstreamRefusal("the schema's properties must be an object")
         required = set(_names(schema.get("required", [])))
         more = schema.get("additionalProperties", not known)
+        known = {name: each for name, each in known.items() if each is not False or name in required}
+        known |= {name: more or True for name in sorted(required - known.keys())}
         pairs = [
             (self._name(f'{_literal(name)} ":" ws {self._visit(each)} ws'), name in required)
             for name, each in known.items()
@@ -135,9 +139,9 @@ class _Writer:
         return f'"{{" ws {first} "}}"'
 
     def _express_array(self, schema: dict[str, Any]) -> str:
-        leading = [self._visit(each) for each in _listed(schema, "prefixItems", default=())]
-        if leading:
-            return '"[" ws ' + ' "," ws '.join(f"{each} ws" for each in leading) + ' "]"'
+        is_tuple = "prefixItems" in schema or isinstance(schema.get("items"), list)  # the latter until draft 7
+        if is_tuple:
+            return self._express_tuple(schema)
         item = self._name(f"{self._visit(schema.get('items', True))} ws")
         least, most = _bounds(schema, "minItems", "maxItems")
         if most == 0:
@@ -145,6 +149,16 @@ class _Writer:
         rest = f'("," ws {item}){_times(max(least - 1, 0), None if most is None else most - 1)}'
         whole = f"{item} {rest}"
         return f'"[" ws {whole} "]"' if least else f'"[" ws ({whole})? "]"'
+
+    def _express_tuple(self, schema: dict[str, Any]) -> str:
+        """Each place with a schema of its own; more follow only where there have to be more."""
+        places, rest = ("prefixItems", "items") if "prefixItems" in schema else ("items", "additionalItems")
+        least, most = _bounds(schema, "minItems", "maxItems")
+        leading = [f"{self._visit(each)} ws" for each in _listed(schema, places)][:most]
+        if least > len(leading):
+            item = self._name(f"{self._visit(schema.get(rest, True))} ws")
+            leading += [item] * (least - len(leading))
+        return '"[" ws ' + ' "," ws '.join(leading) + ' "]"'
 
     def _refer(self, reference: str) -> str:
         """A rule of its own, so that a schema may contain itself."""
@@ -162,11 +176,13 @@ class _Writer:
         if not reference.startswith("#"):
             raise UpstreamRefusal(f"the schema refers to {reference[:80]!r}, which is outside of it")
         found: Any = self._schema
-        for step in filter(None, reference[1:].split("/")):
+        for step in filter(None, unquote(reference[1:]).split("/")):
             key = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, dict) or key not in found:
+            inner = dict(enumerate(found)) if isinstance(found, list) else found
+            place = int(key) if isinstance(found, list) and key.isdecimal() else key
+            if not isinstance(inner, dict) or place not in inner:
                 raise UpstreamRefusal(f"the schema refers to {reference[:80]!r}, which is not there")
-            found = found[key]
+            found = inner[place]
         return found
 
     def _choose(self, expressions: Iterable[str]) -> str:
@@ -240,8 +256,19 @@ def _names(found: Any) -> list[str]:
 
 def _literal(value: Any) -> str:
     """A value's JSON as a text of the grammar."""
-    text = json.dumps(value, ensure_ascii=False)
+    return _quote(_spell_json(value))
+
+
+def _spell_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _join(either: list[str], may_miss: bool) -> str:
+    return f"({'|'.join(either)}){'?' if may_miss else ''}"
 
 
 def _without_texts(rule: str) -> str:

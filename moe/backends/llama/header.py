@@ -40,6 +40,8 @@ _QUANTIZATIONS = {
     22: "IQ3_XS", 23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S", 29: "IQ2_M",
     30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4",
 }
+# Architectures that llama.cpp loads and that do not write text from left to right.
+_OTHERS = frozenset({"t5", "t5encoder", "gemma-embedding", "wavtokenizer-dec", "dream", "llada", "llada-moe"})
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,13 @@ class Header(Struct, frozen=True, kw_only=True):
     @property
     def architecture(self) -> str:
         return str(self.values.get("general.architecture", ""))
+
+    @property
+    def writes_text(self) -> bool:
+        """Whether it is a language model, and no encoder, adapter or projector, as far as the header tells."""
+        is_model = self.values.get("general.type", "model") == "model" and "tokenizer.ggml.model" in self.values
+        is_encoder = self.value("attention.causal") is False or bool(self.value("pooling_type"))
+        return is_model and not is_encoder and self.architecture not in _OTHERS
 
     @property
     def context_length(self) -> int:
@@ -90,8 +99,9 @@ class Header(Struct, frozen=True, kw_only=True):
         return max(0, layers * self.number("attention.head_count_kv", heads) * width * 2)
 
 
-def read_header(file: Path) -> Header:
-    """Reads and checks a GGUF file's header. Raises NotReady for a file that cannot be a whole GGUF.
+def read_header(file: Path, *, is_whole: bool = True) -> Header:
+    """Reads and checks a GGUF file's header. Raises NotReady for a file that cannot be a whole GGUF; one that is
+    not `is_whole`, but a later part of a model, need not say what it is.
 
     It is read and not mapped: a file that shrinks under a mapping kills the process.
     """
@@ -102,7 +112,7 @@ def read_header(file: Path) -> Header:
             for limit in READ_BYTES:
                 data += opened.read(limit)
                 try:
-                    return _Reader(data, size).read()
+                    return _Reader(data, size).read(is_whole=is_whole)
                 except struct.error:
                     if len(data) >= size:
                         break
@@ -128,7 +138,7 @@ class _Reader:
         self._size = size
         self._at = 0
 
-    def read(self) -> Header:
+    def read(self, *, is_whole: bool) -> Header:
         if self._data[:4] != b"GGUF":
             raise _Broken(f"it begins with {self._data[:4]!r}, not with b'GGUF'")
         self._at = 4
@@ -144,7 +154,7 @@ class _Reader:
             self._entry(values, lengths)
         parameters = self._check_tensors(tensors, values.get("general.alignment", 32))
         header = Header(values=values, lengths=lengths, parameters=parameters, file_bytes=self._size)
-        if not header.architecture:
+        if is_whole and not header.architecture:
             raise _Broken("it does not say its architecture")
         return header
 

@@ -10,24 +10,21 @@ from typing import Literal
 from msgspec import Struct
 
 from ...errors import BackendError
-from .plan import Plan
-from .transcript import Transcript
+from ..dialogue.certainty import weigh
+from ..dialogue.plan import Plan
+from ..dialogue.transcript import Transcript
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """How an answer ended; times in nanoseconds.
-
-    The log probabilities are those of the tokens that were chosen, before sampling shifted any: how sure the model
-    was on the whole, and where it was least sure.
-    """
+    """How an answer ended; times in nanoseconds. `certainty` is that of the chosen tokens before sampling shifted any,
+    as `weigh` gives it."""
 
     finish: Literal["stop", "length"]
     prompt_tokens: int
     tokens: tuple[int, ...]
     prompt_ns: int
     completion_ns: int
-    mean_logprob: float
-    min_logprob: float
+    certainty: dict[str, float]
 
 
 Said = str | Outcome | BackendError
@@ -76,11 +73,10 @@ class Job:
         self.say(self.transcript.finish())
         now_ns = time.perf_counter_ns()
         first_ns = self._first_ns or now_ns
-        known = self._logprobs or [0.0]
         self.said.put(Outcome(
             finish=finish, prompt_tokens=self.prompt_tokens, tokens=tuple(self.tokens[self.prompt_tokens :]),
             prompt_ns=first_ns - self._began_ns, completion_ns=now_ns - first_ns,
-            mean_logprob=sum(known) / len(known), min_logprob=min(known),
+            certainty=weigh(self._logprobs),
         ))
 
     def fail(self, error: BackendError) -> None:

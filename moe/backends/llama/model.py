@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
-from ...errors import BackendError, UpstreamRefusal
+from ...errors import BackendError, TimedOut, UpstreamRefusal
 from ..base import HEARTBEAT_S, Chunks
+from ..dialogue.fence import Fence
+from ..dialogue.plan import settle
+from ..dialogue.prompt import Prompt, Writer
+from ..dialogue.speech import Speech
+from ..dialogue.template import Template
 from .batcher import Batcher
-from .fence import Fence
 from .grammar import write_grammar
 from .header import Header
-from .job import Job, Outcome
+from .job import Job, Outcome, Said
 from .native import Native
-from .plan import settle
-from .prompt import Prompt, Writer
 from .runner import Shape
-from .speech import Speech
-from .template import Template
 
 MOST_RUNNING = 16
+# The longest that one step may take: then the engine hangs, and those who wait for it are told.
+LONGEST_STEP_S = 600.0
 # A model's own recommendations, which its file may hold under llama.cpp's names.
 _NAMES = {
     "temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p", "penalty_last_n": "repeat_last_n",
@@ -59,13 +61,10 @@ class LlamaModel:
         """Heartbeats, pieces, then Done. Raises BackendError. Closing it gives the slot to the next."""
         prompt = self._writer.write(request)
         job = self._make_job(request, prompt)
-        speech = Speech(
-            thinks=prompt.is_chat and self._template.thinks, is_thinking=prompt.is_thinking,
-            tools=_tool_names(request) if prompt.is_chat else (),
-        )
+        speech = Speech.of(request, prompt, thinks=self._template.thinks)
         self._batcher.submit(job)
         try:
-            outcome = yield from _hear(job, speech)
+            outcome = yield from self._hear(job, speech)
         finally:
             job.give_up()
         yield from speech.finish()
@@ -74,7 +73,30 @@ class LlamaModel:
             prompt_tokens=outcome.prompt_tokens, completion_tokens=len(outcome.tokens), load_ns=load_ns,
             prompt_ns=outcome.prompt_ns, completion_ns=outcome.completion_ns,
         )
-        yield Done(finish="tool_calls" if speech.has_called else outcome.finish, usage=usage, context=context)
+        yield Done(finish="tool_calls" if speech.has_called else outcome.finish, usage=usage, context=context,
+                   **outcome.certainty)
+
+    def _hear(self, job: Job, speech: Speech) -> Generator[Chunk, None, Outcome]:
+        """Passes on what is said; texts that wait together leave together."""
+        while True:
+            said: Said | None
+            try:
+                said = job.said.get(timeout=HEARTBEAT_S)
+            except queue.Empty:
+                if self._batcher.still_s > LONGEST_STEP_S:
+                    raise TimedOut(f"the engine has not moved for {LONGEST_STEP_S:.0f} s") from None
+                yield _BEAT
+                continue
+            texts = []
+            while isinstance(said, str):
+                texts.append(said)
+                said = job.said.get() if not job.said.empty() else None
+            if texts:
+                yield from speech.feed("".join(texts)) or (_BEAT,)  # a sign of life even of what is held back
+            if isinstance(said, BackendError):
+                raise said.with_traceback(None)
+            if isinstance(said, Outcome):
+                return said
 
     def _make_job(self, request: ChatRequest, prompt: Prompt) -> Job:
         left = self.context_length - len(prompt.tokens)
@@ -92,35 +114,6 @@ class LlamaModel:
             grammar=write_grammar(request.format) if request.format is not None else "",
             stops=(*request.sampling.stop, *prompt.stops),
         )
-
-
-def _hear(job: Job, speech: Speech) -> Generator[Chunk, None, Outcome]:
-    """Passes on what is said; texts that wait together leave together."""
-    while True:
-        try:
-            said = job.said.get(timeout=HEARTBEAT_S)
-        except queue.Empty:
-            yield _BEAT
-            continue
-        text = ""
-        while isinstance(said, str):
-            text += said
-            said = "" if job.said.empty() else job.said.get()
-            if not said:
-                break
-        if text:
-            yield from speech.feed(text)
-        if isinstance(said, BackendError):
-            raise said.with_traceback(None)
-        if isinstance(said, Outcome):
-            return said
-
-
-def _tool_names(request: ChatRequest) -> Collection[str]:
-    if request.tool_choice == "none":
-        return ()
-    functions = (tool.get("function") for tool in request.tools)
-    return frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
 
 
 def _recommended(header: Header) -> dict[str, Any]:

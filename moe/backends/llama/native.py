@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import NotReady
+from ..dialogue.plan import Plan
+from ..dialogue.speech import MARKS
 from .library import load_library
-from .plan import Plan
 from .runner import Part, Row, Shape
 from .sampler import Sampler
-from .speech import MARKS
 
 LONGEST_PIECE = 256
+# Many of llama.cpp's tokenizers match words by std::regex, which needs up to 400 bytes of stack for each letter: a word
+# of 40,000 ends the process.
+LONGEST_RUN = 2048
 
 
 class Native:
@@ -42,6 +45,8 @@ class Native:
         self.shape = shape
         self._vocabulary = c.llama_model_get_vocab(self._model)
         self.token_count: int = c.llama_vocab_n_tokens(self._vocabulary)
+        has_words = c.llama_vocab_type(self._vocabulary) == c.LLAMA_VOCAB_TYPE_BPE
+        self.longest_run = LONGEST_RUN if has_words else 0
         self.weight_bytes: int = c.llama_model_size(self._model)
         self.trained_context: int = c.llama_model_n_ctx_train(self._model)
         # Where past tokens melt into one state, none of them can be taken away again.

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from .plan import Plan
+from ..dialogue.plan import Plan
 from .slots import Cells
 
 Row = npt.NDArray[np.float32]

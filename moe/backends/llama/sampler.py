@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import BadAnswer, UpstreamRefusal
-from .plan import Plan
+from ..dialogue.plan import Plan
 from .runner import Row
 
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

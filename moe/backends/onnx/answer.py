@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
 from ..base import HEARTBEAT_S, Chunks
-from ..llama.plan import settle
-from ..llama.prompt import Prompt
-from ..llama.speech import Speech
-from ..llama.transcript import Transcript
+from ..dialogue.certainty import weigh
+from ..dialogue.plan import settle
+from ..dialogue.prompt import Prompt
+from ..dialogue.speech import Speech
+from ..dialogue.transcript import Transcript
 from .detokenizer import Detokenizer
 from .graphs import Track
 from .model import OnnxModel
-from .sampler import Sampler
+from .sampler import Sampler, log_share
 
 Logits = npt.NDArray[Any]
 R = TypeVar("R")
@@ -29,6 +30,16 @@ _BEAT = Heartbeat()
 _EXACT = {"temperature": 0.0, "repeat_penalty": 1.0}
 
 
+class Speaker(OnnxModel):
+    """A model that answers: what the shelf holds."""
+
+    is_broken = False
+
+    def answer(self, request: ChatRequest, *, load_ns: int) -> Chunks:
+        """Heartbeats, pieces, then Done. Raises BackendError."""
+        return _answer(self, request, load_ns=load_ns)
+
+
 class Teller:
     """Turns tokens into chunks until a stop string."""
 
@@ -36,8 +47,7 @@ class Teller:
         self._silent = model.vocabulary.silent
         self._words = Detokenizer(model.vocabulary.decode)
         self._transcript = Transcript((*request.sampling.stop, *prompt.stops))
-        self._speech = Speech(thinks=prompt.is_chat and model.thinks, is_thinking=prompt.is_thinking,
-                              tools=_tool_names(request) if prompt.is_chat else ())
+        self._speech = Speech.of(request, prompt, thinks=model.thinks)
 
     @property
     def is_stopped(self) -> bool:
@@ -61,8 +71,7 @@ class Teller:
         return self._speech.feed(said) if said else []
 
 
-def answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
-    """The answer's chunks, Done last. Raises BackendError."""
+def _answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
     began = time.perf_counter_ns()
     prompt = model.write(request)
     room = model.context_length - (0 if model.translates else len(prompt.tokens))
@@ -74,13 +83,15 @@ def answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
     logits = yield from _read(model, track, opening)
     read = time.perf_counter_ns()
     said: list[int] = []
+    logprobs: list[float] = []
     has_ended = False
     while not has_ended:
         token = sampler.pick(logits, (*prompt.tokens, *said) if sampler.looks_back else ())
+        logprobs.append(log_share(logits, token))
         if token in model.ends:
             break
         said.append(token)
-        yield from teller.write(token)
+        yield from teller.write(token) or (_BEAT,)  # a sign of life even of what is held back
         has_ended = teller.is_stopped or len(said) >= limit
         if not has_ended:
             logits = yield from _turn(model, partial(track.advance, said[-1:]))
@@ -91,14 +102,8 @@ def answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
         completion_ns=time.perf_counter_ns() - read,
     )
     yield Done(finish="tool_calls" if teller.has_called else "length" if is_cut else "stop", usage=usage,
-               context=(*prompt.tokens, *said) if request.completion is not None else ())
-
-
-def _tool_names(request: ChatRequest) -> Collection[str]:
-    if request.tool_choice == "none":
-        return ()
-    functions = (tool.get("function") for tool in request.tools)
-    return frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
+               context=(*prompt.tokens, *said) if request.completion is not None else (),
+               **weigh(logprobs))
 
 
 def _read(model: OnnxModel, track: Track, ids: Sequence[int]) -> Generator[Heartbeat, None, Logits]:

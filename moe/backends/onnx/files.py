@@ -12,6 +12,8 @@ _ENCODER = "encoder_model.onnx"
 _LATER = "decoder_with_past_model.onnx"
 _PAIRED = "decoder_model.onnx"
 _DECODERS = ("decoder_model_merged.onnx", _PAIRED)
+_SHEETS = ("config.json", "generation_config.json", "tokenizer_config.json", "chat_template.json",
+           "chat_template.jinja")
 _WHOLE = ("model.onnx", "decoder_model_merged.onnx", _PAIRED, "model_quantized.onnx")
 
 
@@ -26,8 +28,17 @@ class Files(Struct, frozen=True, kw_only=True):
     @property
     def size_bytes(self) -> int:
         """With the weights that large models keep in files of their own, named after the graph."""
-        graphs = [graph for graph in (self.decoder, self.later, self.encoder) if graph is not None]
-        return sum(part.stat().st_size for graph in graphs for part in graph.parent.glob(f"{graph.name}*"))
+        return sum(part.stat().st_size for graph in self._graphs for part in graph.parent.glob(f"{graph.name}*"))
+
+    @property
+    def all(self) -> list[Path]:
+        """Every file that is read, the graphs first; weights beside them come with their graph."""
+        sheets = (sheet for name in _SHEETS if (sheet := self.folder / name).is_file())
+        return [*self._graphs, self.folder / "tokenizer.json", *sheets]
+
+    @property
+    def _graphs(self) -> list[Path]:
+        return [graph for graph in (self.decoder, self.later, self.encoder) if graph is not None]
 
 
 def find_files(path: Path) -> Files:

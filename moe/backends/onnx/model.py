@@ -9,9 +9,9 @@ import numpy as np
 from ... import engines
 from ...core import ChatRequest, Message, Text, ToolResult
 from ...errors import NotReady, UpstreamRefusal
-from ..llama.fence import Fence
-from ..llama.prompt import Prompt, Writer
-from ..llama.template import Template
+from ..dialogue.fence import Fence
+from ..dialogue.prompt import Prompt, Writer
+from ..dialogue.template import Template
 from .files import Files
 from .graphs import Decoder, Graph, Track
 from .sheets import Sheets

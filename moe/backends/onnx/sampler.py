@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import NotReady
-from ..llama.plan import Plan
+from ..dialogue.plan import Plan
 
 Floats = npt.NDArray[np.float32]
 
@@ -84,3 +84,10 @@ def _softmax(scores: Floats, temperature: float) -> npt.NDArray[np.float64]:
         powers = np.exp((scores.astype(np.float64) - scores[0]) / temperature)
     shares: npt.NDArray[np.float64] = powers / powers.sum()
     return shares
+
+
+def log_share(logits: npt.NDArray[Any], token: int) -> float:
+    """The logarithm of a token's probability, before anything shifts it."""
+    row = logits.astype(np.float32)
+    top = row.max()
+    return float(row[token] - top) - float(np.log(np.exp(row - top).sum()))

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import engines
-from ..llama.speech import MARKS
+from ..dialogue.speech import MARKS
 
 
 class Vocabulary:
     """Thread-safe. `silent` are the tokens that add nothing to an answer."""
 
     fill_tokens = (-1, -1, -1)  # filling gaps is not offered
+    longest_run = 0
 
     def __init__(self, file: Path, *, bos: str) -> None:
         """`bos`: the text of the token for the beginning. Raises EngineError."""

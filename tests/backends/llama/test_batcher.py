@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from moe.backends.dialogue.plan import Plan
 from moe.backends.llama.batcher import Batcher
 from moe.backends.llama.job import Job, Outcome
-from moe.backends.llama.plan import Plan
 from moe.backends.llama.runner import Part, Row, Shape
 from moe.errors import BackendError, BadAnswer, BrokenStream, NotReady
 
@@ -183,8 +183,9 @@ def test_the_models_confidence_comes_as_plain_floats() -> None:
     with batching(Counting()) as batcher:
         batcher.submit(asked := job([1]))
         _, outcome = hear(asked)
-    assert type(outcome.mean_logprob) is float and type(outcome.min_logprob) is float
-    assert -0.01 < outcome.min_logprob <= outcome.mean_logprob <= 0
+    sure = outcome.certainty
+    assert all(type(value) is float for value in sure.values())
+    assert -0.01 < sure["min_logprob"] <= sure["mean_logprob"] <= 0
 
 
 def test_many_answers_are_written_in_the_same_steps() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -8,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moe.backends.llama.grammar import write_grammar
+from moe.backends.llama.integers import write_integers
 from moe.errors import UpstreamRefusal
 
 
 def rules(schema: Any) -> dict[str, str]:
-    lines = (line.partition(" ::= ") for line in write_grammar(schema).splitlines())
+    lines = (line.partition(" ::= ") for line in write_grammar(schema).split("\n"))
     return {name: rule for name, _, rule in lines}
 
 
@@ -29,7 +31,7 @@ def test_only_what_is_needed_is_written() -> None:
 
 def test_values_are_written_as_the_json_they_are() -> None:
     assert rules({"const": 'say "hé"\n'})["root"] == r'"\"say \\\"hé\\\"\\n\""'
-    assert rules({"enum": ["a", 1, None, True]})["r0"] == r'"\"a\"" | "1" | "null" | "true"'
+    assert rules({"enum": ["a", 1, None, True]})["r0"] == r'("\"a\""|"1"|"null"|"true")'
 
 
 def test_a_schema_may_contain_itself() -> None:
@@ -105,3 +107,60 @@ _ANYTHING = st.recursive(
 def test_anything_at_all_becomes_a_grammar_or_a_refusal(schema: dict[str, Any]) -> None:
     with suppress(UpstreamRefusal):
         assert all(rule.strip() for rule in rules(schema).values())
+
+
+@given(st.none() | st.integers(-3000, 3000), st.none() | st.integers(-3000, 3000), st.integers(-4000, 4000))
+def test_whole_numbers_keep_their_bounds(low: int | None, high: int | None, number: int) -> None:
+    if low is not None and high is not None and low > high:
+        low, high = high, low
+    pattern = re.sub('"([0-9-]*)"', r"\1", write_integers(low, high)).replace(" ", "")
+    is_meant = (low is None or number >= low) and (high is None or number <= high)
+    assert bool(re.fullmatch(pattern, str(number))) == is_meant
+
+
+@pytest.mark.parametrize("schema, least, most", [
+    ({"minimum": 5, "maximum": 7}, 5, 7), ({"exclusiveMinimum": 4, "exclusiveMaximum": 8}, 5, 7),
+    ({"minimum": 4, "exclusiveMinimum": True, "maximum": 8, "exclusiveMaximum": True}, 5, 7),
+    ({"minimum": 4.5, "maximum": 7.5}, 5, 7), ({"minimum": -7, "maximum": -5}, -7, -5),
+])
+def test_bounds_are_read_in_every_form(schema: dict[str, Any], least: int, most: int) -> None:
+    assert rules({"type": "integer", **schema})["root"] == f"({write_integers(least, most)})"
+
+
+def test_a_bound_beyond_every_number_and_bounds_that_cross_are_told_apart() -> None:
+    for bounds in ({"minimum": -2**63, "maximum": 2**63}, {"minimum": 10**17}, {"minimum": float("-inf")},
+                   {"maximum": True}, {"maximum": "5"}):
+        assert rules({"type": "integer", **bounds})["root"] == "integer"
+    assert "{1,15}" in rules({"type": "integer", "minimum": 0})["root"]
+    with pytest.raises(UpstreamRefusal, match="minimum is more"):
+        write_grammar({"type": "integer", "minimum": 7, "maximum": 5})
+
+
+def test_what_is_required_is_written_even_where_nothing_else_is_said_of_it() -> None:
+    made = rules({"type": "object", "properties": {"a": {"type": "null"}}, "required": ["z"]})
+    assert any(r'"\"z\"" ":" ws value' in rule for rule in made.values())
+
+
+def test_what_may_not_be_there_is_not_written() -> None:
+    assert r'\"a\"' not in write_grammar({"type": "object", "properties": {"a": False, "b": True}})
+
+
+@pytest.mark.parametrize("schema, root", [
+    ({"prefixItems": [{"type": "null"}], "minItems": 2}, '"[" ws null ws "," ws r0 "]"'),
+    ({"items": [{"type": "null"}, {"type": "boolean"}]}, '"[" ws null ws "," ws boolean ws "]"'),
+    ({"prefixItems": [{"type": "null"}, {"type": "null"}], "maxItems": 1}, '"[" ws null ws "]"'),
+])
+def test_each_place_of_a_list_may_have_a_schema_of_its_own(schema: dict[str, Any], root: str) -> None:
+    assert rules({"type": "array", **schema})["root"] == root
+
+
+@pytest.mark.parametrize("reference", ["#/anyOf/0", "#/$defs/a%20b", "#/$defs/c~1d"])
+def test_references_are_read_as_they_are_written(reference: str) -> None:
+    null = {"type": "null"}
+    made = rules({"anyOf": [null, {"$ref": reference}], "$defs": {"a b": null, "c/d": null}})
+    assert made["ref0"] == "null"
+
+
+def test_values_with_the_same_beginning_are_decided_letter_by_letter() -> None:
+    """Side by side, 30,000 of them held all other answers up for 13 seconds."""
+    assert rules({"enum": ["card", "care", "car", "dog"]})["r0"] == r'("\""("car"("d\""|"e\""|"\"")|"dog\""))'

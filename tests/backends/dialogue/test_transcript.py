@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe.backends.llama.transcript import Transcript, dangling
+from moe.backends.dialogue.transcript import Transcript, dangling
 
 
 def told(pieces: list[bytes], stops: list[str]) -> tuple[list[str], bool]:

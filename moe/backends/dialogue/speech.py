@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from typing import TypeVar
 
-from ...core import Chunk, Text, Thinking
+from ...core import ChatRequest, Chunk, Text, Thinking
 from .calls import read_calls
+from .prompt import Prompt
 from .transcript import dangling
 
 _THINKING = {"<think>": "</think>", "[THINK]": "[/THINK]"}
@@ -18,10 +20,20 @@ MARKS = frozenset({*_THINKING, *_THINKING.values(), *_CALLS, _BLOCK_END, "[ARGS]
 # How calls begin that are JSON and nothing else (Llama 3.1 and others); any other JSON is an answer.
 _BARE = re.compile(r'\s*\[?\s*\{\s*"(?:name|type|function|parameters|arguments)"')
 _MAYBE_BARE = re.compile(r'\s*(?:\[\s*)?(?:\{\s*(?:"[a-z]{0,10})?)?')
+Self = TypeVar("Self", bound="Speech")
 
 
 class Speech:
     """One answer being cut into chunks. What looks like a call and is none stays text."""
+
+    @classmethod
+    def of(cls: type[Self], request: ChatRequest, prompt: Prompt, *, thinks: bool) -> Self:
+        """The answer to this prompt; a bare completion is text and nothing else."""
+        if not prompt.is_chat:
+            return cls()
+        functions = (tool.get("function") for tool in request.tools if request.tool_choice != "none")
+        names = frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
+        return cls(thinks=thinks, is_thinking=prompt.is_thinking, tools=names)
 
     def __init__(self, *, thinks: bool = False, is_thinking: bool = False, tools: Collection[str] = ()) -> None:
         """`is_thinking`: the prompt opened the thinking itself. `tools`: the names that may be called."""

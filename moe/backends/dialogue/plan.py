@@ -16,6 +16,8 @@ _TYPED = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequen
 _OPTIONS = ("typical_p", "repeat_last_n", "mirostat", "mirostat_tau", "mirostat_eta")
 _WHOLE = frozenset({"top_k", "repeat_last_n", "mirostat"})
 MOST_BIAS = 100.0
+# Each is looked for at every token, while other answers wait.
+MOST_STOPS = 256
 LARGEST = 1e9
 
 
@@ -55,6 +57,8 @@ def settle(sampling: Sampling, recommended: Mapping[str, Any]) -> Plan:
         value = recommended.get(name) if asked is None else asked
         if value is not None:
             found[name] = _number(name, value)
+    if len(sampling.stop) > MOST_STOPS:
+        raise UpstreamRefusal(f"there may be {MOST_STOPS} stop strings at most, not {len(sampling.stop)}")
     if found.get("repeat_penalty", 1) <= 0:
         raise UpstreamRefusal("repeat_penalty must be more than 0")
     seed = sampling.seed

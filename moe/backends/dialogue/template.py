@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ...core import Message, Thinking, ToolCall, ToolResult
 from ...errors import NotReady, UpstreamRefusal
 
-log = logging.getLogger("moe.llama")
+log = logging.getLogger("moe.dialogue")
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from moe.backends.llama.fence import Fence
-from moe.backends.llama.plan import Plan, settle
-from moe.backends.llama.prompt import Writer
-from moe.backends.llama.template import Template, may_think, takes_tools
+from moe.backends.dialogue.fence import Fence
+from moe.backends.dialogue.plan import Plan, settle
+from moe.backends.dialogue.prompt import Writer
+from moe.backends.dialogue.template import Template, may_think, takes_tools
 from moe.core import ChatRequest, Completion, Message, Sampling, Text, Thinking, ToolCall, ToolResult
 from moe.errors import NotReady, UpstreamRefusal
 
@@ -27,6 +27,7 @@ class Letters:
     """One token a letter, one above 1,000 for each mark where it is meant as one."""
 
     token_count = 2000
+    longest_run = 0
 
     def __init__(self, *, first: int = -1, fill: tuple[int, int, int] = (-1, -1, -1)) -> None:
         self.first_token = first

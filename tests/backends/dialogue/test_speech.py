@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe.backends.llama.speech import Speech
+from moe.backends.dialogue.speech import Speech
 from moe.core import Chunk, Text, Thinking, ToolCall
 
 TOOLS = frozenset({"f", "g"})

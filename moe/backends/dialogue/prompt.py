@@ -19,7 +19,10 @@ _FIELD = re.compile(r"\{\{-?\s*\.(Prompt|System|Suffix|Response)\s*-?\}\}")
 
 
 class Vocabulary(Protocol):
+    """`longest_run`: of letters without a space between them that can be cut into tokens at once; 0 = any."""
+
     token_count: int
+    longest_run: int
 
     @property
     def first_token(self) -> int: ...
@@ -84,7 +87,8 @@ class Writer:
         return [before, *prefix, after, *suffix, middle]
 
     def _tokenize(self, text: str, is_special: bool) -> list[int]:
-        return self._vocabulary.tokenize(text, special=is_special) if text else []
+        pieces = self._fence.cut(text, self._vocabulary.longest_run or len(text))
+        return [token for piece in pieces if piece for token in self._vocabulary.tokenize(piece, special=is_special)]
 
     def _open(self, tokens: list[int]) -> tuple[int, ...]:
         """With the token that opens every prompt, once, whether or not the template wrote it."""
