@@ -5,6 +5,10 @@ set -eu
 
 home=$(cd "$(dirname "$0")/.." && pwd)
 user=1000
+scratch=
+
+# The first process of a container hears only those signals that it asks for. The command asks for its own.
+trap 'rm -rf "$scratch"; exit 0' TERM INT
 
 say() { echo "moe: $*" >&2; }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from tests.fakes import endless, fake_ollama
 from tests.live import FALLBACK, NOWHERE, write_config
 from tests.test_service import HANG_S, PARROT, becomes, chat, labels
 
+# The first process of a container: a signal that it has no handler for does not reach it at all.
+FIRST = ("unshare", "--pid", "--fork", "--kill-child")
 # app.py, but for a drain time that a test can wait for.
 IMPATIENT = ("-c", "import sys, app; app.DRAIN_S = 0.3; sys.exit(app.main(sys.argv[1:]))")
 
@@ -47,6 +51,87 @@ def program(
             assert process.wait(HANG_S) == 0
         finally:
             process.kill()
+
+
+@pytest.fixture(params=["as any process", "as the first of its container"])
+def prefix(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """What stands before a command to start it so."""
+    if request.param == "as any process":
+        return ()
+    if shutil.which(FIRST[0]):
+        for words in (FIRST, (*FIRST, "--map-root-user")):
+            if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+                return words
+    pytest.skip("no process namespace may be made here")
+
+
+@contextmanager
+def starting(
+    folder: Path, prefix: Sequence[str], **environment: str
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[int], None]]]:
+    """`app.py` from its first moment on, and how to send it a signal."""
+    places = {"MOE_LOGS": str(folder / "logs"), "MOE_MODELS": str(folder / "models"), "MOE_DATA": str(folder / "data")}
+    command = [*prefix, sys.executable, str(ROOT / "app.py"), "--port", "0", "--config", str(folder / "config")]
+    with subprocess.Popen(command, env={**os.environ, **places, **environment}) as process:
+        try:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            assert not prefix or becomes(lambda: children.read_text() != "")
+            target = int(children.read_text()) if prefix else process.pid
+            yield process, lambda number: os.kill(target, number)
+        finally:
+            process.kill()
+
+
+ENDS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_signal_while_it_imports_ends_it_at_once_and_well(
+    tmp_path: Path, prefix: tuple[str, ...], number: int
+) -> None:
+    slow = "import pathlib, time; pathlib.Path(__file__).with_name('began').touch(); time.sleep(600)"
+    (tmp_path / "flask.py").write_text(slow, encoding="utf-8")
+    with starting(tmp_path, prefix, PYTHONPATH=str(tmp_path), PYTHONDONTWRITEBYTECODE="1") as (process, send):
+        assert becomes(lambda: (tmp_path / "began").exists())
+        send(number)
+        assert process.wait(HANG_S) == 0
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_signal_while_it_reads_its_config_ends_it_at_once_and_well(
+    tmp_path: Path, prefix: tuple[str, ...], number: int
+) -> None:
+    write_config(tmp_path, experts=[PARROT])
+    pipe = tmp_path / "config" / "config.json"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    with starting(tmp_path, prefix) as (process, send):
+        ends = []
+
+        def is_read() -> bool:
+            try:
+                ends.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError as error:
+                assert error.errno == errno.ENXIO
+            return bool(ends)
+
+        try:
+            assert becomes(is_read)  # and now it waits for what is never written
+            send(number)
+            assert process.wait(HANG_S) == 0
+        finally:
+            for end in ends:
+                os.close(end)
+
+
+def test_a_signal_while_it_serves_ends_it_well(tmp_path: Path, prefix: tuple[str, ...]) -> None:
+    write_config(tmp_path, experts=[PARROT])
+    log = tmp_path / "logs" / "moe.log"
+    with starting(tmp_path, prefix) as (process, send):
+        assert becomes(lambda: log.exists() and "serves on" in log.read_text())
+        send(signal.SIGTERM)
+        assert process.wait(HANG_S) == 0
+    assert "moe ended" in log.read_text()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP here")

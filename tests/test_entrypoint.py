@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from moe.config.settings import ROOT
-from tests.test_service import HANG_S
+from tests.test_service import HANG_S, becomes
 
 MOE, OTHER = 1000, 1001
 IS_ROOT = os.geteuid() == 0
@@ -94,6 +95,23 @@ def test_what_is_there_is_never_touched(own: Image) -> None:
     own.run("true")
     after = {path: path.lstat() for path in own.root.rglob("*")}
     assert {path: stat.st_ino for path, stat in after.items()} == {path: stat.st_ino for path, stat in before.items()}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_copies_ends_it_before_the_command_and_leaves_no_half(own: Image, number: int) -> None:
+    slow = own.write("slow/cp", '#!/bin/sh\n/bin/cp "$@"; : > "$0.began"; sleep 0.5\n')
+    slow.chmod(0o755)
+    own.give(MOE, "slow")
+    who = {"user": MOE, "group": MOE, "extra_groups": []} if IS_ROOT else {}
+    with subprocess.Popen(
+        [str(own.root / "docker" / "entrypoint.sh"), "echo", "served"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PATH": f"{slow.parent}:{os.environ['PATH']}"}, text=True, **who,  # type: ignore[call-overload]
+    ) as process:
+        assert becomes(lambda: (own.root / "slow" / "cp.began").exists())
+        process.send_signal(number)
+        assert process.communicate(timeout=HANG_S) == ("", "")
+    assert process.returncode == 0
+    assert own.files("config") == own.files("models") == {}
 
 
 def test_what_cannot_be_copied_whole_is_not_there_at_all(own: Image) -> None:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import re
-import socket
 import threading
 import time
 from functools import lru_cache
 
-from .. import net
 from ..config.schema import RateLimitConfig, ServerConfig
 from ..core import ChatRequest, Image
 from ..errors import BadRequest, Busy, Forbidden, TooLarge
+from .hosts import Hosts
 from .limiter import Limiter
 
 RESERVED_THREADS = 8
 REMEMBERED = 1024
-LONGEST_HOST = 261  # a name of 255 characters and a port
 MOST_HOPS = 32
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, X-Request-Id, OpenAI-Beta, "
@@ -31,20 +28,20 @@ EXPOSED_HEADERS = (
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::\d{0,5})?")
 
 
 class Guard:
     """The rules of one server; a reload makes a new one, which succeeds the former."""
 
-    def __init__(self, server: ServerConfig, rate: RateLimitConfig, *, host: str) -> None:
+    def __init__(
+        self, server: ServerConfig, rate: RateLimitConfig, *, host: str, hosts: tuple[str, ...] = ()
+    ) -> None:
+        """`host` is the address listened on, `hosts` are further names of it beside `server.hosts`."""
         self._server = server
-        self._must_be_local = net.is_loopback(host) and host not in ("0.0.0.0", "::")  # noqa: S104 - compared only
-        self._own_name = socket.gethostname().casefold()
+        self._hosts = Hosts(host, (*server.hosts, *hosts))
         self._proxies = _networks(server.trusted_proxies)
         self._exempt = _networks(rate.exempt)
-        # The same few hosts and clients come again and again; judging them anew would cost a tenth of a request.
-        self._is_ours = lru_cache(REMEMBERED)(self._judge_host)
+        # The same few come again and again; judging them anew would cost a tenth of a request.
         self._judge_known_peer = lru_cache(REMEMBERED)(self._judge_peer)
         self._limiter = Limiter(rate.requests_per_minute, clock=time.monotonic)
         self._slots = threading.BoundedSemaphore(max(1, server.threads - min(RESERVED_THREADS, server.threads // 2)))
@@ -56,19 +53,9 @@ class Guard:
         self._limiter.limit = limit
 
     def check_host(self, host: str) -> None:
-        """Raises Forbidden for a foreign Host on a loopback bind: a web page whose name was rebound to us."""
-        if self._must_be_local and host and not (len(host) <= LONGEST_HOST and self._is_ours(host)):
-            raise Forbidden("this Host is not served here")
-
-    def _judge_host(self, host: str) -> bool:
-        found = _HOST.fullmatch(host)
-        if found is None:
-            return False
-        name = found[1]
-        if net.parse_address(name) is not None:
-            return net.is_private(name)
-        folded = name.rstrip(".").casefold()
-        return folded in ("localhost", self._own_name) or folded.endswith((".localhost", ".local", ".internal"))
+        """Raises Forbidden for a name that is not this server's: a web page's that was rebound to us."""
+        if not self._hosts.serve(host):
+            raise Forbidden("this Host is not served here; if it should be, name it in server.hosts or MOE_HOSTS")
 
     def check_origin(self, origin: str, host: str) -> None:
         """Raises Forbidden for a page of an origin that is neither this server's own nor allowed."""

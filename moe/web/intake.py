@@ -14,7 +14,7 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 CHUNK_LINE_BYTES = 4096
@@ -108,16 +108,41 @@ class Refusal(ErrorTask):  # type: ignore[misc]
         self.write(b"" if self.request.command == "HEAD" else body)
 
 
+class Answer(WSGITask):  # type: ignore[misc]
+    """Keeps the connection after a body sent in chunks, and sends the head together with the first of the body.
+
+    waitress closes it after chunks, though the last one says where the body ends: it asks for that once it has
+    chosen them, and for other reasons before it has.
+    """
+
+    wrote_header: bool = False
+
+    def set_close_on_finish(self) -> None:
+        if self.wrote_header or not self.chunked_response:
+            super().set_close_on_finish()
+
+    def write(self, data: bytes) -> None:
+        if self.complete and not self.wrote_header:
+            self.channel.unsent_head = self.build_response_header()
+            self.wrote_header = True
+        super().write(data)
+        if self.channel.unsent_head:  # the body is empty
+            self.channel.write_soon(b"")
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that is watched: whatever the client owes us has a deadline.
 
-    Everything here but `Refusal` runs in the serving thread, as waitress's own socket handling does.
+    Everything here but `Answer`, `Refusal` and `write_soon` runs in the serving thread, as waitress's own socket
+    handling does.
     """
 
     parser_class = Parser
+    task_class = Answer
     error_task_class = Refusal
     request: Any = None
     close_when_flushed = False
+    unsent_head = b""  # of an answer, until the first of its body comes
     refused = False  # what still arrives is discarded
     lingering = False  # the refusal is sent and our side closed; we read on so that the client sees it
     discarded_bytes = 0
@@ -168,6 +193,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.refused = True
             self.requests.append(request)
             self.server.add_task(self)
+
+    def write_soon(self, data: Any) -> int:
+        head, self.unsent_head = self.unsent_head, b""
+        return int(super().write_soon(head + data if head else data))
 
     def received(self, data: bytes) -> bool:
         if self.refused:

@@ -136,6 +136,35 @@ def test_a_chunk_of_a_stream_leaves_at_once(server: Server) -> None:
         assert parse_head(seen.partition(b"\r\n\r\n")[0])[1]["transfer-encoding"] == "chunked"
 
 
+def test_a_stream_leaves_its_connection_open_for_the_next_request(server: Server, app: TinyApp) -> None:
+    app.let_go.set()
+    with connect(server) as sock:
+        for _ in range(3):
+            sock.sendall(b"GET /finite HTTP/1.1\r\nHost: x\r\n\r\n")
+            seen = b""
+            while not seen.endswith(b"\r\n0\r\n\r\n"):
+                part = sock.recv(65536)
+                assert part, f"closed after {seen!r}"
+                seen += part
+            _, headers, body = parse(seen)
+            assert "connection" not in headers and body == b"8\r\nchunk 0\n\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize("version", [b"1.0\r\n", b"1.1\r\nConnection: close\r\n"])
+def test_a_stream_ends_with_the_connection_where_the_client_wants_it_so(
+    server: Server, app: TinyApp, version: bytes
+) -> None:
+    app.let_go.set()
+    _, headers, body = parse(ask(server, b"GET /finite HTTP/" + version + b"Host: x\r\n\r\n"))
+    assert headers["connection"] == "close" and b"chunk 0\n" in body
+
+
+def test_the_head_and_the_first_of_the_body_leave_together(server: Server) -> None:
+    with connect(server) as sock:
+        sock.sendall(b"GET /finite HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(65536).endswith(b"\r\n\r\n8\r\nchunk 0\n\r\n")
+
+
 def test_the_app_notices_that_its_client_left(server: Server, app: TinyApp) -> None:
     with connect(server) as sock:
         sock.sendall(b"GET /until-left HTTP/1.1\r\nHost: x\r\n\r\n")
