@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tests.bench.process import cpu_s
 
+OPENAI, OLLAMA = "/v1/chat/completions", "/api/chat"
 HANG_S = 60.0
 
 
@@ -20,6 +22,16 @@ class Target(NamedTuple):
     port: int
     model: str = ""
     pid: int = 0
+    key: str = ""
+    speaks: tuple[str, ...] = (OPENAI, OLLAMA)
+
+
+class Started(NamedTuple):
+    """A server that answered for the first time `seconds` after it was started."""
+
+    process: subprocess.Popen[str]
+    target: Target
+    seconds: float
 
 
 class Reply(NamedTuple):
@@ -64,7 +76,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         self._received += data
-        if not self._marked_s and self._mark in data:
+        if not self._marked_s and self._is_marked(data):
             self._marked_s = now
         if self._reply is not None and not self._reply.done() and self._is_whole():
             head = self._received.partition(b"\r\n\r\n")[0].lower()
@@ -86,9 +98,17 @@ class Connection(asyncio.Protocol):
         return bool(self._marked_s)
 
     @property
+    def received(self) -> bytes:
+        """The answer so far, its head included."""
+        return bytes(self._received)
+
+    @property
     def end(self) -> bytes:
         """The last of what was received, for an error message."""
         return bytes(self._received[-160:])
+
+    def _is_marked(self, data: bytes) -> bool:
+        return self._mark in data
 
     def _is_whole(self) -> bool:
         head, separator, body = self._received.partition(b"\r\n\r\n")
@@ -144,10 +164,11 @@ async def _ask_on(target: Target, requests: Iterator[bytes], sample: Sample, *, 
         connection.close()
 
 
-def write_post(path: str, value: Any) -> bytes:
+def write_post(path: str, value: Any, *, key: str = "") -> bytes:
     body = json.dumps(value).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return f"{head}\r\n\r\n".encode() + body
+    right = f"\r\nAuthorization: Bearer {key}" if key else ""
+    return f"{head}{right}\r\n\r\n".encode() + body
 
 
 def write_get(path: str) -> bytes:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from statistics import median
 
-from tests.bench.cases import OPENAI, Load, Pace, percentile, say
-from tests.bench.load import Connection, Sample, Target, connect, run, write_get, write_post
+from tests.bench.cases import Load, Pace, left_out, percentile
+from tests.bench.load import OPENAI, Connection, Sample, Started, Target, connect, run, write_get, write_post
 from tests.bench.mock import ENDLESS, SAID
 from tests.bench.process import rss_mb
-from tests.bench.report import Section, Verdict
-from tests.bench.servers import MODES, Mode, Servers, has_encoder
+from tests.bench.report import Section, Verdict, say
+from tests.bench.servers import CONFIGS, MODES, Mode, Servers, has_encoder
 
 STREAMS = 64
 EVERY_S = 0.1
@@ -85,26 +87,38 @@ async def _ask_health(target: Target) -> float:
 
 
 async def measure_start(servers: Servers, pace: Pace) -> Section:
-    """From spawn to the first 200 on /health, then the memory once it has worked and rests."""
-    section = Section("Cold start and memory", ("mode", "first start s", "start s (median)", "RSS MB at rest"))
+    """From spawn to the first answer, then the memory once it has worked and rests; beside ours the floor and peers."""
+    section = Section("Cold start and memory", ("server", "first start s", "start s (median)", "RSS MB at rest"))
+    section.rows.append(await _watch_starts("floor", servers.start_floor, pace, section, starts=1))
     for mode in MODES:
         limit_mb = MEMORY_MB[mode]
         if mode == "encoder" and not has_encoder():
             section.verdicts += [Verdict(f"cold start, {mode}", None, 2, "s", note=NO_ENCODER),
                                  Verdict(f"memory, {mode}", None, limit_mb, "MB", note=NO_ENCODER)]
             continue
-        folder = servers.folder / f"start-{mode}"
-        seconds, memory_mb = [], []
-        for number in range(pace.starts + 1):  # the first one of all makes what later ones find on disk
-            with servers.start(mode, folder) as started:
-                seconds.append(started.seconds)
-                if number:
-                    memory_mb.append(await _rest_mb(started.target, pace, section))
-                say(f"start {number + 1}/{pace.starts + 1} {mode}: {started.seconds:.2f} s")
-        section.rows.append((mode, seconds[0], median(seconds[1:]), median(memory_mb)))
-        section.verdicts += [Verdict(f"cold start, {mode}", median(seconds[1:]), 2, "s"),
-                             Verdict(f"memory, {mode}", median(memory_mb), limit_mb, "MB")]
+        start = partial(servers.start, f"start-{mode}", CONFIGS[mode])
+        row = await _watch_starts(f"ours, {mode}", start, pace, section, starts=pace.starts)
+        section.rows.append(row)
+        section.verdicts += [Verdict(f"cold start, {mode}", float(row[2]), 2, "s"),
+                             Verdict(f"memory, {mode}", float(row[3]), limit_mb, "MB")]
+    if servers.peers:
+        section.rows.append(await _watch_starts("litellm", servers.start_litellm, pace, section, starts=1))
+    section.notes += left_out(servers)
     return section
+
+
+async def _watch_starts(
+    name: str, start: Callable[[], AbstractContextManager[Started]], pace: Pace, section: Section, *, starts: int
+) -> tuple[str | float, ...]:
+    """A row of the table; the first start of all, which makes what later ones find on disk, stands by itself."""
+    seconds, memory_mb = [], []
+    for number in range(starts + 1):
+        with start() as started:
+            seconds.append(started.seconds)
+            if number:
+                memory_mb.append(await _rest_mb(started.target, pace, section))
+            say(f"start {number + 1}/{starts + 1} {name}: {started.seconds:.2f} s")
+    return name, seconds[0], median(seconds[1:]), median(memory_mb)
 
 
 async def _rest_mb(target: Target, pace: Pace, section: Section) -> float:

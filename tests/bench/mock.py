@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 PLAIN = "mock"
 FIRST_TOKEN = "mock-n8-i20-d50"
 SLOW = "mock-d200"
+PACED = "mock-n16-i20"
 ENDLESS = "mock-n1000000-i20"
 SAID = "tok "
 
@@ -96,7 +97,7 @@ def describe(path: str) -> bytes:
     """What an Ollama tells of itself: every shape is a model that is in memory."""
     details = {"format": "gguf", "family": "llama", "families": ["llama"], "quantization_level": "Q4_0"}
     models = []
-    for name in (PLAIN, FIRST_TOKEN, SLOW, ENDLESS):
+    for name in (PLAIN, FIRST_TOKEN, SLOW, PACED, ENDLESS):
         size = 8 if name == PLAIN else 1  # the largest is what "auto" picks
         about = {"parameter_size": f"{size}B", **details}
         models.append({"name": f"{name}:latest", "model": f"{name}:latest", "size": size * 10**8, "size_vram": 0,

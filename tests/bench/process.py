@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,13 +19,16 @@ PROC = Path("/proc/self/stat").exists()
 
 @contextlib.contextmanager
 def running(
-    command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, is_talkative: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
-    """Runs `command` from the project's root until the block is left; `log` takes its standard error."""
+    """Runs `command` from the project's root until the block is left.
+
+    `log` takes its standard error; and its standard output too when it `is_talkative`, else that is a pipe.
+    """
     with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(  # in a session of its own, so that a Ctrl-C reaches only us
-            command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=errors, text=True,
-            start_new_session=True,
+            command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=errors if is_talkative else subprocess.PIPE,
+            stderr=errors, text=True, start_new_session=True,
         )
     with process:
         try:
@@ -45,12 +49,16 @@ class NotStarted(RuntimeError):
         super().__init__("\n".join([f"{process.args!r} did not start:", *said]))
 
 
-def read_port(process: subprocess.Popen[str], log: Path) -> int:
-    """The number that a server of ours prints when it listens. Raises NotStarted."""
+def await_port(process: subprocess.Popen[str], log: Path) -> tuple[int, float]:
+    """The number that a server of the benchmark's own prints when it listens, and the seconds until then.
+
+    Raises NotStarted.
+    """
+    began = time.perf_counter()
     line = process.stdout.readline() if process.stdout else ""
     if not line.strip().isdigit():
         raise NotStarted(process, log)
-    return int(line)
+    return int(line), time.perf_counter() - began
 
 
 def free_port() -> int:
@@ -58,12 +66,14 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def await_health(process: subprocess.Popen[str], port: int, log: Path, *, limit_s: float = 60.0) -> float:
-    """The seconds until GET /health is answered with 200. Raises NotStarted."""
+def await_health(
+    process: subprocess.Popen[str], port: int, log: Path, *, path: str = "/health", limit_s: float = 60.0
+) -> float:
+    """The seconds until GET `path` is answered with 200. Raises NotStarted."""
     began = time.perf_counter()
     while time.perf_counter() - began < limit_s and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
-            client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             if client.recv(4096).startswith(b"HTTP/1.1 200"):
                 return time.perf_counter() - began
         time.sleep(0.005)
@@ -73,6 +83,23 @@ def await_health(process: subprocess.Popen[str], port: int, log: Path, *, limit_
 def cpu_s(pid: int) -> float:
     """Processor seconds used so far, children included."""
     return sum(_cpu_s(each) for each in tree(pid))
+
+
+def all_s(pid: int) -> float:
+    """The same, with what children that have ended used; NaN where there is no /proc."""
+    if not PROC:
+        return math.nan
+    return sum(sum(_times(each)) + sum(_times(each, ended_children=True)) for each in tree(pid))
+
+
+@contextlib.contextmanager
+def kernel_share(pid: int) -> Iterator[Callable[[], float]]:
+    """Gives a function that tells, after the block, which part (0 to 1) of its time the process spent in the kernel;
+    NaN where there is no /proc."""
+    began = _times(pid)
+    ended = began
+    yield lambda: (ended[1] - began[1]) / max(sum(ended) - sum(began), 1e-9) if PROC else math.nan
+    ended = _times(pid)
 
 
 def rss_mb(pid: int) -> float:
@@ -92,11 +119,22 @@ def tree(pid: int) -> list[int]:
 
 def _cpu_s(pid: int) -> float:
     if PROC:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(_times(pid))
     minutes, _, seconds = _ask_ps(pid, "time").rpartition(":")
     hours_and_minutes = [float(part) for part in minutes.split(":")]
     return sum(60.0 ** (i + 1) * part for i, part in enumerate(reversed(hours_and_minutes))) + float(seconds)
+
+
+def _times(pid: int, *, ended_children: bool = False) -> tuple[float, float]:
+    """Seconds in the program itself and in the kernel, of one process or of those it has waited for.
+
+    Zeros where there is no /proc, and for a process that has just ended.
+    """
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks, place = os.sysconf("SC_CLK_TCK"), 13 if ended_children else 11
+        return int(fields[place]) / ticks, int(fields[place + 1]) / ticks
+    return 0.0, 0.0
 
 
 def _rss_kb(pid: int) -> int:

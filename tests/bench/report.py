@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,18 +36,24 @@ class Verdict:
 
 @dataclass
 class Section:
-    """One case's table and verdicts; `errors` are requests that were answered wrongly or not at all."""
+    """One case's table and verdicts.
+
+    `notes` say what a reader has to know, `errors` are requests that were answered wrongly or not at all.
+    """
 
     title: str
     columns: Sequence[str]
     rows: list[Sequence[Cell]] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"### {self.title}", "", _row(self.columns), _row(["---"] * len(self.columns))]
-        lines += map(_row, self.rows)
-        lines += ["", *map(str, self.verdicts), *(f"- **error** {error}" for error in self.errors[:5])]
+        lines = [f"### {self.title}", ""]
+        if self.rows:
+            lines += [_row(self.columns), _row(["---"] * len(self.columns)), *map(_row, self.rows), ""]
+        lines += [*map(str, self.verdicts), *(f"- {note}" for note in self.notes)]
+        lines += [f"- **error** {' '.join(error.split())}" for error in self.errors[:5]]
         return "\n".join(lines) + "\n"
 
     def tell(self) -> dict[str, Any]:
@@ -55,9 +63,21 @@ class Section:
             "rows": [dict(zip(self.columns, row, strict=True)) for row in self.rows],
             "verdicts": [{"what": v.what, "value": v.value, "target": v.target, "unit": v.unit, "met": v.is_met,
                           "note": v.note} for v in self.verdicts],
+            "notes": self.notes,
             "errors": self.errors,
         }
 
 
+def say(line: str) -> None:
+    """What goes on, beside the report itself."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _row(cells: Iterable[Cell]) -> str:
-    return f"| {' | '.join(cell if isinstance(cell, str) else f'{cell:.4g}' for cell in cells)} |"
+    return f"| {' | '.join(cell if isinstance(cell, str) else _figure(cell) for cell in cells)} |"
+
+
+def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"

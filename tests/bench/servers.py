@@ -1,78 +1,108 @@
-"""The servers of one run: the mock upstream, the floor, and ours with and without the encoder."""
+"""The servers of one run: the mock upstream, the floor, the peers, and ours in each of its modes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
-from tests.bench.load import Target
+from tests.bench.load import Started, Target
 from tests.bench.mock import PLAIN
-from tests.bench.process import ROOT, await_health, free_port, read_port, running
+from tests.bench.peers import litellm
+from tests.bench.process import ROOT, NotStarted, await_health, await_port, free_port, running
+from tests.bench.report import say
+from tests.bench.store import Store, Unavailable
 
 Mode = Literal["keyword", "encoder"]
 MODES: tuple[Mode, ...] = ("keyword", "encoder")
-
-
-class Started(NamedTuple):
-    """A server of ours that answered for the first time `seconds` after it was started."""
-
-    process: subprocess.Popen[str]
-    target: Target
-    seconds: float
+CONFIGS: Mapping[Mode, Mapping[str, Any]] = {"keyword": {"router": {"model_path": ""}}, "encoder": {}}
 
 
 class Servers:
     """Each is started when it is first asked for; closing `stack` ends them all."""
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self, stack: contextlib.ExitStack, *, store: Store | None = None, with_peers: bool = False,
+        gguf: Path | None = None,
+    ) -> None:
+        """`gguf`: measure this file in place of the random models."""
         self._stack = stack
+        self._with_peers = with_peers
+        self.gguf = gguf
+        self.store = store or Store()
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        self.notes: list[str] = []
 
     @cached_property
     def mock(self) -> Target:
-        return self._start_own("tests.bench.mock", "direct")
+        return self.start_own("tests.bench.mock", "direct").target
 
     @cached_property
     def floor(self) -> Target:
-        return self._start_own("tests.bench.floor", "floor", str(self.mock.port))
+        return self._stack.enter_context(self.start_floor()).target
 
     @cached_property
     def keyword(self) -> Target:
-        return self._stack.enter_context(self.start("keyword", self.folder / "keyword")).target
+        return self._stack.enter_context(self.start("keyword", CONFIGS["keyword"])).target
 
     @cached_property
     def encoder(self) -> Target:
-        return self._stack.enter_context(self.start("encoder", self.folder / "encoder")).target
+        return self._stack.enter_context(self.start("encoder", CONFIGS["encoder"])).target
+
+    @cached_property
+    def peers(self) -> list[Target]:
+        """The peers that can be had here; `notes` says why one is left out."""
+        if not self._with_peers:
+            self.notes.append("LiteLLM: not asked for (--peers)")
+            return []
+        try:
+            return [self._stack.enter_context(self.start_litellm()).target]
+        except (NotStarted, Unavailable) as error:
+            say(str(error))
+            self.notes.append(f"LiteLLM: {str(error).splitlines()[-1]}")
+            return []
+
+    def start_litellm(self) -> contextlib.AbstractContextManager[Started]:
+        return litellm(self.store, self.mock.port, self.folder / "litellm")
+
+    def start_floor(self) -> contextlib.AbstractContextManager[Started]:
+        return self._run_own("tests.bench.floor", "floor", str(self.mock.port))
+
+    def start_own(self, module: str, name: str, *arguments: str) -> Started:
+        """One of the benchmark's own servers, which print their port; it runs until all end."""
+        return self._stack.enter_context(self._run_own(module, name, *arguments))
+
+    def start_ours(self, name: str, config: Mapping[str, Any], **env: str) -> Target:
+        """Ours with a configuration of its own; it runs until all end."""
+        return self._stack.enter_context(self.start(name, config, **env)).target
 
     @contextlib.contextmanager
-    def start(self, mode: Mode, folder: Path) -> Iterator[Started]:
-        """Our app.py with the shipped experts; `folder` takes its config, data and logs."""
-        config = folder / "config"
-        config.mkdir(parents=True, exist_ok=True)
-        router = {"model_path": ""} if mode == "keyword" else {}
-        (config / "config.json").write_text(json.dumps({"router": router}), "utf-8")
-        port = free_port()
+    def start(self, name: str, config: Mapping[str, Any], **env: str) -> Iterator[Started]:
+        """Our app.py with the shipped experts; a folder of its `name` takes its config, data and logs."""
+        folder = self.folder / name
+        settings = folder / "config"
+        settings.mkdir(parents=True, exist_ok=True)
+        (settings / "config.json").write_text(json.dumps(config), "utf-8")
+        port, log = free_port(), folder / "errors.log"
         command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
-        command += ["--config", str(config), "--data", str(folder / "data")]
-        env = {"MOE_OLLAMA_URL": f"127.0.0.1:{self.mock.port}", "MOE_LOGS": str(folder / "logs")}
-        log = folder / "errors.log"
-        with running(command, log=log, env=env) as process:
+        command += ["--config", str(settings), "--data", str(folder / "data")]
+        places = {"MOE_OLLAMA_URL": f"127.0.0.1:{self.mock.port}", "MOE_LOGS": str(folder / "logs"), **env}
+        with running(command, log=log, env=places) as process:
             seconds = await_health(process, port, log)
             yield Started(process, Target("ours", port, "lemoe", process.pid), seconds)
 
-    def _start_own(self, module: str, name: str, *arguments: str) -> Target:
-        command = [sys.executable, "-m", module, *arguments]
+    @contextlib.contextmanager
+    def _run_own(self, module: str, name: str, *arguments: str) -> Iterator[Started]:
         log = self.folder / f"{name}.log"
-        process = self._stack.enter_context(running(command, log=log))
-        return Target(name, read_port(process, log), PLAIN, process.pid)
+        with running([sys.executable, "-m", module, *arguments], log=log) as process:
+            port, seconds = await_port(process, log)
+            yield Started(process, Target(name, port, PLAIN, process.pid), seconds)
 
 
 def has_encoder() -> bool:
