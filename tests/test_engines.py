@@ -21,9 +21,9 @@ def open_general() -> tuple[object, object]:
 
 
 def test_without_the_libraries_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("onnxruntime", "tokenizers"):
+    for name in ("onnxruntime", "tokenizers", "sentencepiece"):
         monkeypatch.setitem(sys.modules, name, None)
-    for attempt in (engines.open_session, engines.open_tokenizer):
+    for attempt in (engines.open_session, engines.open_tokenizer, engines.open_pieces):
         with pytest.raises(NotReady, match=r"is missing: run \./setup\.sh"):
             attempt(MODELS / "general-onnx" / "model.onnx")
 
@@ -67,10 +67,20 @@ def test_a_broken_tokenizer_is_an_error_with_its_name(tmp_path: Path, content: b
         engines.open_tokenizer(file)
 
 
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"\x0a\xff" * 1000])
+def test_a_broken_sentencepiece_model_is_an_error_with_its_name(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "sentencepiece.model"
+    file.write_bytes(content)
+    with pytest.raises(NotReady, match=r"sentencepiece\.model is no sentencepiece model"):
+        engines.open_pieces(file)
+
+
 def test_a_tokenizer_that_is_a_folder_or_not_there_cannot_be_read(tmp_path: Path) -> None:
     for file in (tmp_path, tmp_path / "tokenizer.json"):
         with pytest.raises(NotReady):
             engines.open_tokenizer(file)
+        with pytest.raises(NotReady):
+            engines.open_pieces(file)
 
 
 def test_no_session_reports_to_the_runtimes_maker(tmp_path: Path) -> None:

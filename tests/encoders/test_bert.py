@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnxruntime import InferenceSession
 
-from moe import bert
+from moe.encoders import bert
 
 CONFIG = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,
           "layer_norm_eps": 1e-12, "vocab_size": 50, "max_position_embeddings": 12}  # fmt: skip

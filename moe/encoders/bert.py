@@ -7,57 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .graph import Graph, Weights
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 Pooling = Literal["mean", "cls"]
-Weights = Mapping[str, "np.ndarray[Any, Any]"]
 
-OPSET = 20  # the first with Gelu
-IR_VERSION = 9  # the one of opset 20; older runtimes refuse a newer one
 FAR = 1e9  # pushes a masked token out of every softmax
-
-
-class Graph:
-    """Nodes and constants of a graph in the making; every method gives the name of its result."""
-
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
-        self.nodes: list[Any] = []
-        self.constants: dict[str, Any] = {}
-
-    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
-        from onnx import helper  # noqa: PLC0415
-
-        result = f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [result], name=result, **attributes))
-        return result
-
-    def constant(self, name: str, value: np.ndarray[Any, Any]) -> str:
-        from onnx import numpy_helper  # noqa: PLC0415
-
-        self.constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def shape(self, *dimensions: int) -> str:
-        return self.constant("shape" + "_".join(map(str, dimensions)), np.array(dimensions, np.int64))
-
-    def weight(self, key: str) -> str:
-        return self.constant(key, self.weights[key].astype(np.float32))
-
-    def dense(self, x: str, layer: str) -> str:
-        # Stored as torch's Linear stores it, (out, in).
-        matrix = self.constant(f"{layer}.weight", self.weights[f"{layer}.weight"].astype(np.float32).T)
-        return self.add("Add", self.add("MatMul", x, matrix), self.weight(f"{layer}.bias"))
-
-    def norm(self, x: str, layer: str, epsilon: float) -> str:
-        weight, bias = self.weight(f"{layer}.weight"), self.weight(f"{layer}.bias")
-        return self.add("LayerNormalization", x, weight, bias, epsilon=epsilon)
 
 
 def build(weights: Weights, config: Mapping[str, Any], pooling: Pooling) -> ModelProto:
     """The whole encoder in fp32 from a BertModel's `weights` and its config.json."""
-    from onnx import TensorProto, checker, helper  # noqa: PLC0415
+    from onnx import TensorProto, checker  # noqa: PLC0415
 
     graph = Graph(weights)
     x = embed_tokens(graph, config)
@@ -67,13 +29,22 @@ def build(weights: Weights, config: Mapping[str, Any], pooling: Pooling) -> Mode
     bias = graph.add("Reshape", bias, graph.shape(0, 1, 1, -1))
     for number in range(config["num_hidden_layers"]):
         x = add_layer(graph, f"encoder.layer.{number}", config, x=x, bias=bias)
-    inputs = [helper.make_tensor_value_info(n, TensorProto.INT64, ["b", "t"]) for n in ("input_ids", "attention_mask")]
-    hidden = helper.make_tensor_value_info(x, TensorProto.FLOAT, ["b", "t", config["hidden_size"]])
-    body = helper.make_graph(graph.nodes, "bert", inputs, [hidden], list(graph.constants.values()))
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    inputs: dict[str, Any] = {name: (np.int64, ["b", "t"]) for name in ("input_ids", "attention_mask")}
+    model = graph.finish("bert", inputs=inputs, output=x, shape=["b", "t", config["hidden_size"]])
     pool(model, pooling)
     checker.check_model(model)
     return model
+
+
+def dense(graph: Graph, x: str, layer: str) -> str:
+    # Stored as torch's Linear stores it, (out, in).
+    matrix = graph.constant(f"{layer}.weight", graph.weights[f"{layer}.weight"].astype(np.float32).T)
+    return graph.add("Add", graph.add("MatMul", x, matrix), graph.weight(f"{layer}.bias"))
+
+
+def norm(graph: Graph, x: str, layer: str, epsilon: float) -> str:
+    weight, bias = graph.weight(f"{layer}.weight"), graph.weight(f"{layer}.bias")
+    return graph.add("LayerNormalization", x, weight, bias, epsilon=epsilon)
 
 
 def embed_tokens(graph: Graph, config: Mapping[str, Any]) -> str:
@@ -84,17 +55,17 @@ def embed_tokens(graph: Graph, config: Mapping[str, Any]) -> str:
     positions = graph.constant("positions", table)
     length = graph.add("Shape", "input_ids", start=1)
     positions = graph.add("Slice", positions, graph.shape(0), length, graph.shape(0))
-    return graph.norm(graph.add("Add", words, positions), "embeddings.LayerNorm", config["layer_norm_eps"])
+    return norm(graph, graph.add("Add", words, positions), "embeddings.LayerNorm", config["layer_norm_eps"])
 
 
 def add_layer(graph: Graph, name: str, config: Mapping[str, Any], *, x: str, bias: str) -> str:
     epsilon = config["layer_norm_eps"]
     mixed = attend(graph, f"{name}.attention.self", config, x=x, bias=bias)
-    attended = graph.dense(mixed, f"{name}.attention.output.dense")
-    x = graph.norm(graph.add("Add", x, attended), f"{name}.attention.output.LayerNorm", epsilon)
-    inner = graph.add("Gelu", graph.dense(x, f"{name}.intermediate.dense"))
-    outer = graph.dense(inner, f"{name}.output.dense")
-    return graph.norm(graph.add("Add", x, outer), f"{name}.output.LayerNorm", epsilon)
+    attended = dense(graph, mixed, f"{name}.attention.output.dense")
+    x = norm(graph, graph.add("Add", x, attended), f"{name}.attention.output.LayerNorm", epsilon)
+    inner = graph.add("Gelu", dense(graph, x, f"{name}.intermediate.dense"))
+    outer = dense(graph, inner, f"{name}.output.dense")
+    return norm(graph, graph.add("Add", x, outer), f"{name}.output.LayerNorm", epsilon)
 
 
 def attend(graph: Graph, name: str, config: Mapping[str, Any], *, x: str, bias: str) -> str:
@@ -102,7 +73,7 @@ def attend(graph: Graph, name: str, config: Mapping[str, Any], *, x: str, bias: 
     width = config["hidden_size"] // heads
 
     def split(part: str, order: Sequence[int]) -> str:
-        apart = graph.add("Reshape", graph.dense(x, f"{name}.{part}"), graph.shape(0, 0, heads, width))
+        apart = graph.add("Reshape", dense(graph, x, f"{name}.{part}"), graph.shape(0, 0, heads, width))
         return graph.add("Transpose", apart, perm=list(order))
 
     query, key, value = split("query", (0, 2, 1, 3)), split("key", (0, 2, 3, 1)), split("value", (0, 2, 1, 3))
