@@ -32,8 +32,10 @@ Without options: what the first answer over Ollama needs, and what the config an
                       qwen3-4b      2.5 GB, 119 languages, tools, the best and the slowest
                     (all Apache-2.0), or any OWNER/REPO, OWNER/REPO:QUANT or OWNER/REPO/FILE.gguf
   --language WHICH  the encoder that routes prompts by meaning
-                      en            all-MiniLM-L6-v2, 23 MB, the quickest (the default; also: minilm)
-                      en-bge        bge-small-en-v1.5, 34 MB, about twice the time (also: bge)
+                      multi         all-MiniLM-L6-v2 with use-multilingual-v3, 101 MB, 16 languages (the default)
+                      use           use-multilingual-v3 alone, the quickest, 77 MB
+                      en            all-MiniLM-L6-v2 alone, English, 24 MB (also: minilm)
+                      en-bge        bge-small-en-v1.5, English, 34 MB, about twice the time of en (also: bge)
                       multilingual  multilingual-e5-small, 118 MB, 94 languages (also: e5)
   --config DIR      the config folder that is looked at (default: $MOE_CONFIG, else config)
   --if-needed       say nothing when nothing is to be done, and try nothing again that failed before
@@ -92,6 +94,8 @@ read_options() {
 
 encoder_name() {
     case $1 in
+        multi) echo all-MiniLM-L6-v2+use-multilingual-v3 ;;
+        use) echo use-multilingual-v3 ;;
         en | minilm) echo all-MiniLM-L6-v2 ;;
         en-bge | bge) echo bge-small-en-v1.5 ;;
         multilingual | e5) echo multilingual-e5-small ;;
@@ -216,7 +220,7 @@ install_set() {
     esac
 }
 
-check_base() { venv/bin/python -c 'import flask, httptools, msgspec, numpy, onnxruntime, rapidfuzz, requests, tokenizers, waitress'; }
+check_base() { venv/bin/python -c 'import flask, httptools, msgspec, numpy, onnxruntime, rapidfuzz, requests, sentencepiece, sklearn, tokenizers, waitress'; }
 
 install_sets() {
     for name in "$@"; do
@@ -255,9 +259,10 @@ fetch_model() {
 ask_language() {
     [ -t 0 ] && [ -t 1 ] || return 0
     printf '\nIn which languages will the prompts be?\n'
-    printf '  1  English, the quickest (23 MB)\n  2  English, finer (34 MB)\n  3  many (118 MB)\n1, 2 or 3 [1]: '
+    printf '  1  English, German, Spanish and 13 more (101 MB)\n  2  English, in little memory (24 MB)\n'
+    printf '  3  94 languages (118 MB)\n1, 2 or 3 [1]: '
     read -r answer || answer=
-    case $answer in 2) language=en-bge ;; 3) language=multilingual ;; esac
+    case $answer in 2) language=en ;; 3) language=multilingual ;; esac
 }
 
 make_encoder() {
@@ -268,8 +273,16 @@ make_encoder() {
     [ -n "$language" ] || ask_language
     worked=yes
     say "Encoder"
-    venv/bin/python -m moe.encoders --language "${language:-en}" --models "$models" || true
+    venv/bin/python -m moe.encoders --language "${language:-multi}" --models "$models" || true
     : >venv/.stamp-encoder
+}
+
+# Fits the scorer to the config's experts, which the first start would else do in the background. Where only this
+# script was copied there is nothing to fit yet.
+prepare_router() {
+    [ -f moe/__main__.py ] && [ -f "$models/encoder/current" ] || return 0
+    say "Router: fitted to the experts' examples"
+    MOE_MODELS=$models venv/bin/python -m moe prepare ${config:+--config "$config"} || true
 }
 
 report_models() {
@@ -336,6 +349,7 @@ for name in $(sets_in_use); do add_set "$name"; done
 install_sets $sets
 make_encoder
 [ -n "$worked" ] || [ -z "$if_needed" ] || exit 0
+prepare_router
 
 say "Ready"
 report_models

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything a change must pass; arguments go to pytest (./test.sh -m bench, ./test.sh tests/test_encoders.py).
+# Everything a change must pass; arguments go to pytest (./test.sh -m bench, ./test.sh tests/encoders).
 set -eu
 
 cd "$(dirname "$0")"

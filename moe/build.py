@@ -14,12 +14,14 @@ from .backends.builtin import Builtin
 from .backends.catalog import Catalog
 from .backends.echo import Echo
 from .backends.engine import Engine
-from .backends.gguf import Gguf
+from .backends.gguf import Gguf, is_gguf
 from .backends.local import ByName, LocalModels
+from .backends.location import is_missing
 from .backends.nodes import Node
 from .backends.ollama import Ollama
 from .backends.onnx.backend import Onnx
 from .backends.preference import Conversations
+from .backends.resident import Resident
 from .backends.shelf import Shelf
 from .config import Config, Settings
 from .core import Expert
@@ -32,6 +34,7 @@ from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup, ModelOf
 from .routing.classifier import ClassifierStage, load_stage
+from .routing.heads import Heads, make_task
 from .routing.names import NoModels
 from .routing.router import NO_ENCODER, Router, build_router
 
@@ -66,12 +69,13 @@ def build_gateway(
     *,
     engine: Engine,
     encoders: Encoders,
+    heads: Heads,
     shelf: Shelf,
     statistics: Statistics,
     own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on, which no upstream may be.
-    `engine`, `encoders` and `shelf` outlive the gateway: what they have opened serves the next one too.
+    `engine`, `encoders`, `heads` and `shelf` outlive the gateway: what they have opened serves the next one too.
 
     Raises ConfigError for an upstream that is this server itself.
     """
@@ -88,6 +92,9 @@ def build_gateway(
         else _own_way(expert, config, settings, engine=engine, shelf=shelf)
         for expert in config.experts
     }
+    for label, way in backends.items():
+        if isinstance(way, Resident):
+            local.adopt(label, way)
     model_of = _ModelOf(catalog, local)
     lineup = Lineup(
         {expert.label: expert for expert in config.experts}, backends, raw=ways[everywhere], model_of=model_of,
@@ -97,9 +104,9 @@ def build_gateway(
     )
     dispatcher = Dispatcher(
         lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
-        advice=lambda: advise(catalog),
+        advice=lambda: local.advice() or advise(catalog),
     )
-    router = load_router(config, settings, encoders=encoders, models=Upstreams(catalog, local, model_of))
+    router = load_router(config, settings, encoders=encoders, heads=heads, models=Upstreams(catalog, local, model_of))
     for node in catalog.all_nodes():
         node.refresh()
     if any(expert.type == "api" for expert in config.experts):
@@ -111,27 +118,33 @@ def build_gateway(
 
 
 def load_router(
-    config: Config, settings: Settings, *, encoders: Encoders, models: Upstreams | None = None
+    config: Config, settings: Settings, *, encoders: Encoders, heads: Heads, models: Upstreams | None = None
 ) -> Router:
-    """The router with the encoder this machine has; without one, or without `models`, it does with less."""
+    """The router with the encoder this machine has; without one, or without `models`, it does with less.
+
+    Where its scorer must be fitted first, `heads` begins with it, and the router adopts it when it is ready.
+    """
     embedder: Embedder | None = None
     classifier: ClassifierStage | None = None
-    note = ""
+    note, model_path = "", config.router.model_path
     try:
         if config.router.classifies:
             classifier = load_stage(config, settings.models_folder)
             note = classifier.note
         else:
-            embedder = encoders.open(config.router.model_path)
+            embedder = encoders.open(model_path)
     except NotReady as error:
         note = error.message
         if config.router.model_path and not config.router.classifies:
-            embedder = _standard_embedder(encoders)
+            embedder, model_path = _standard_embedder(encoders), None
         log.warning("%s", note)
-    return build_router(
+    router = build_router(
         config, models=models or NoModels(), embedder=embedder, classifier=classifier, note=note,
         cache_folder=settings.data_folder / "vectors",
     )
+    if embedder is not None and config.router.scorer == "hybrid":
+        heads.serve(router, make_task(config, embedder, settings, model_path=model_path), dimension=embedder.dimension)
+    return router
 
 
 def build_catalog(config: Config, executor: Executor, *, default: tuple[str, ...]) -> Catalog:
@@ -190,7 +203,7 @@ def advise(catalog: Catalog) -> str:
     if not up:
         urls = ", ".join(url for url, _ in states)
         return (f"nothing answers at {urls}: start Ollama (`ollama serve`; to install it see "
-                "https://ollama.com/download), then `ollama pull gemma3:4b`.")
+                "https://ollama.com/download), then `ollama pull gemma3:4b`; or do without it: `./setup.sh --model`.")
     if not any(state.models for _, state in states):
         return "run `ollama pull gemma3:4b` to get a model that can answer."
     return "see /health for what each expert lacks; `ollama pull gemma3:4b` adds a model that also sees images."
@@ -218,16 +231,15 @@ def _own_way(expert: Expert, config: Config, settings: Settings, *, engine: Engi
             return Echo()
         case "builtin":
             return Builtin()
-    if expert.format == "gguf":
-        return Gguf(expert, config.ai_engine, shelf, settings.models_folder, runner=config.expert_runner)
-    if expert.format == "onnx":
-        return Onnx(expert, config.ai_engine, shelf, settings.models_folder, runner=config.expert_runner)
-    return Absent(f'"{expert.label}" needs "format": "gguf" or "onnx"', reason="format not supported")
+    if expert.format == "huggingface":
+        return Absent(f'"{expert.label}" needs "format": "gguf" or "onnx"', reason="format not supported")
+    made = Gguf if is_gguf(expert) else Onnx
+    return made(expert, config.ai_engine, shelf, settings.models_folder, runner=config.expert_runner)
 
 
 class _ModelOf:
-    """The name of the model that serves an expert, for every type of expert. The fallback, when Ollama has none
-    for it, takes a GGUF file from the models folder."""
+    """The name of the model that serves an expert, for every type of expert. The fallback, and experts whose model is
+    "auto", take a GGUF file from the models folder when Ollama has none for them; but none of these sees images."""
 
     def __init__(self, catalog: Catalog, local: LocalModels) -> None:
         self._catalog = catalog
@@ -239,7 +251,8 @@ class _ModelOf:
         if expert.id < 0:
             return expert.model_name
         model = self._catalog.model_for(expert, fresh=fresh)
-        return model or (next(iter(self._local.ways()), "") if expert.is_fallback else "")
+        may_be_local = expert.is_fallback or (expert.model_name == "auto" and not expert.vision)
+        return model or (self._local.standard() if may_be_local else "")
 
 
 def check_addresses(config: Config, own: Address | None) -> None:
@@ -265,7 +278,7 @@ def find_troubles(config: Config, settings: Settings) -> list[str]:
         if expert.type == "ollama":
             continue
         reason = _own_way(expert, config, settings, engine=engine, shelf=shelf).trouble(expert.model_name)
-        if expert.model_path and not (settings.models_folder.parent / expert.model_path).exists():
+        if expert.model_path and is_missing(expert.model_path, settings.models_folder):
             reason = f"{expert.model_path} is not there"
         if reason:
             troubles.append(f'expert "{expert.label}" cannot answer: {reason}')

@@ -161,11 +161,14 @@ class Started(Struct, frozen=True, kw_only=True):
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """The end of an answer: comes last, exactly once. `context` is Ollama's opaque token list."""
+    """The end of an answer: comes last, exactly once. `context` is Ollama's opaque token list; the log probabilities
+    of its tokens, their mean and the least, say how sure a local model was."""
 
     finish: Finish = "stop"
     usage: Usage | None = None
     context: tuple[int, ...] = ()
+    mean_logprob: float | None = None
+    min_logprob: float | None = None
 
 
 Chunk = Text | Thinking | ToolCall | Heartbeat | Started | Done
@@ -178,6 +181,8 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     label: str
     description: str = ""
     keywords: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    examples_file: str = ""
     aliases: tuple[str, ...] = ()
     type: Literal["ollama", "api", "local", "builtin", "echo"] = "ollama"
     model_name: str = ""
@@ -203,6 +208,13 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def is_fallback(self) -> bool:
         return self.id == 0
+
+
+class Example(Struct, frozen=True, gc=False):
+    """A prompt that an expert should get; `source` says where it was found, "" where nobody said."""
+
+    text: str
+    source: str = ""
 
 
 class Decision(Struct, frozen=True, kw_only=True):

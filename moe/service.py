@@ -18,6 +18,7 @@ from .embed import Encoders
 from .errors import ConfigError
 from .metrics import Statistics
 from .pipeline.gateway import Gateway
+from .routing.heads import Heads
 from .web.guard import Guard
 
 log = logging.getLogger("moe.service")
@@ -38,6 +39,7 @@ class Service:
         self._own: Address | None = None
         self._engine = Engine()
         self._encoders = Encoders(settings.models_folder)
+        self.heads = Heads()
         self._shelf = Shelf(self.config.memory)
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._gateway: Gateway | None = None
@@ -98,15 +100,16 @@ class Service:
 
     def close(self) -> None:
         self._ended.set()
+        self.heads.close()
         self._statistics.close()
         self._engine.close()
         self._shelf.close()
 
     def _adopt(self, config: Config) -> None:
-        guard = Guard(config.server, config.rate_limit, host=self.host)
+        guard = Guard(config.server, config.rate_limit, host=self.host, hosts=self.settings.hosts)
         gateway = build_gateway(
-            config, self.settings, engine=self._engine, encoders=self._encoders, shelf=self._shelf,
-            statistics=self._statistics, own=self._own,
+            config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
+            shelf=self._shelf, statistics=self._statistics, own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)

@@ -22,6 +22,7 @@ from moe.embed import Encoders
 from moe.errors import ConfigError
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
+from moe.routing.heads import Heads
 from tests.fakes import RefusedPort, fake_ollama
 from tests.live import FALLBACK, live_server, write_config
 
@@ -154,7 +155,7 @@ def build(config: Config, folder: Path, *, settings: Settings | None = None) -> 
     """A gateway whose default Ollama is nobody, unless the config says otherwise."""
     return build_gateway(
         config, settings or settings_of(folder, ollama_url="http://127.0.0.1:1"), engine=Engine(),
-        encoders=Encoders(folder / "models"), shelf=Shelf(MemoryConfig()),
+        encoders=Encoders(folder / "models"), heads=Heads(), shelf=Shelf(MemoryConfig()),
         statistics=Statistics(folder / "models.json"), own=OWN,
     )
 

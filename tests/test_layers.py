@@ -13,11 +13,11 @@ from moe.config.settings import ROOT
 FLOORS = (
     {"core", "errors", "options", "__version__"},
     {"net"},
-    {"config", "metrics", "log", "bert", "hub"},
+    {"config", "metrics", "log", "hub"},
     {"engines"},
-    {"embed", "encoders", "weights"},
-    {"backends", "dialects", "routing"},
-    {"pipeline"},
+    {"embed", "weights"},
+    {"backends", "dialects", "routing", "encoders"},
+    {"pipeline", "judge"},
     {"build", "web"},
     {"service"},
     {"app", "cli"},
@@ -32,13 +32,17 @@ PLACES = {
     "waitress": {"moe/web"},
     "urllib3": {"moe/backends/transport.py"},
     "litellm": {"moe/backends/engine.py"},
-    "onnxruntime": {"moe/engines.py", "moe/encoders.py"},
-    "sentence_transformers": {"moe/embed.py"},
-    "torch": {"moe/embed.py", "moe/routing/classifier.py"},
+    "onnxruntime": {"moe/engines.py", "moe/encoders/workshop.py"},
+    "sentence_transformers": {"moe/embed/transformer.py"},
+    "torch": {"moe/embed/transformer.py", "moe/routing/classifier.py"},
     "llama_cpp": {"moe/backends/llama/library.py"},
+    "sentencepiece": {"moe/engines.py"},
+    "scipy": {"moe/routing/learner.py", "moe/routing/mixing.py", "moe/judge/tuning.py"},
+    "sklearn": {"moe/routing/learner.py", "moe/routing/gate.py"},
+    "threadpoolctl": {"moe/routing/fit.py"},
     "sqlite3": set(),
 }
-HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "torch", "llama_cpp")
+HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "sentencepiece", "torch", "llama_cpp")
 
 
 def where(file: Path) -> str:

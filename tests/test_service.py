@@ -21,6 +21,7 @@ from moe.errors import ConfigError
 from moe.service import Service, copy_examples
 from tests.fakes import answer, fake_ollama
 from tests.live import FALLBACK, live_server, write_config
+from tests.routing.prompts import EXAMPLES, make_models
 
 HANG_S = 30
 PARROT = {**FALLBACK, "type": "echo"}
@@ -264,3 +265,43 @@ def heard(name: str) -> Iterator[list[str]]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+# The scorer
+
+
+CHEF = {"id": 1, "label": "chef", "description": "a chef", "examples_file": "chef.jsonl"}
+CODER = {"id": 2, "label": "coder", "description": "a coder", "examples": list(EXAMPLES["coder"])}
+
+
+def test_the_scorer_is_fitted_beside_the_answers_and_again_when_an_examples_file_changes(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    pack = tmp_path / "config" / "chef.jsonl"
+    pack.write_text("".join(json.dumps({"text": text}) + "\n" for text in EXAMPLES["chef"]), encoding="utf-8")
+    with live_server(tmp_path, config={"router": {"model_path": None}}, experts=[PARROT, CHEF, CODER],
+                     models_folder=make_models(tmp_path / "models")) as server:
+        server.service.watch()
+        assert note(server.url) == "" or "is being fitted" in note(server.url)
+        assert becomes(lambda: note(server.url) == "")
+        before = scores(server.url, "a sharp knife")
+        with pack.open("a", encoding="utf-8") as file:
+            file.write('{"text": "which knife is sharp"}\n')
+        assert becomes(lambda: note(server.url) == "" and scores(server.url, "a sharp knife") != before)
+        assert scores(server.url, "a sharp knife")["chef"]["grams"] > before["chef"]["grams"]
+
+
+def test_lemoe_s_scorer_fits_nothing(tmp_path: Path) -> None:
+    with live_server(tmp_path, config={"router": {"model_path": None, "scorer": "lemoe"}}, experts=[PARROT, CODER],
+                     models_folder=make_models(tmp_path / "models")) as server:
+        assert note(server.url) == ""
+        assert "max_keyword" in scores(server.url, "python")["coder"]
+    assert not (tmp_path / "data" / "heads").exists()
+
+
+def note(url: str) -> str:
+    return str(requests.get(f"{url}/health", timeout=HANG_S).json()["router"]["note"])
+
+
+def scores(url: str, text: str) -> dict[str, Any]:
+    told: dict[str, Any] = requests.get(f"{url}/v1/route", params={"text": text}, timeout=HANG_S).json()["scores"]
+    return told

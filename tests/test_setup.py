@@ -43,6 +43,9 @@ case "$*" in
         echo "$*" >>"$here/calls"
         case "$*" in *"${{BROKEN:-no such thing}}"*) echo "no network" && exit 1 ;; esac
         mkdir -p "$models" && echo GGUF >"$models/tiny.gguf" ;;
+    *"-m moe prepare"*)
+        echo "$*" >>"$here/calls"
+        case "$*" in *"${{BROKEN:-no such thing}}"*) exit 1 ;; esac ;;
     *app.py*) echo "$$ $PWD $*" >>"$here/calls" ;;
 esac
 """
@@ -74,6 +77,11 @@ class Checkout:
         python.write_text(INTERPRETER.format(python=sys.executable))
         python.chmod(0o755)
 
+    def add_application(self) -> None:
+        """What set-up looks at before it calls on the application."""
+        (self.root / "moe").mkdir()
+        (self.root / "moe" / "__main__.py").touch()
+
     def tool(self, name: str, body: str) -> None:
         (self.bin / name).unlink(missing_ok=True)
         (self.bin / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -96,8 +104,9 @@ class Checkout:
 
 
 BASE = "-m pip install -r requirements.txt"
-ENCODER = "-m moe.encoders --language en --models models"
+ENCODER = "-m moe.encoders --language multi --models models"
 MODEL = "-m moe.weights --models models"
+PREPARE = "-m moe prepare"
 
 
 def pip(*names: str) -> list[str]:
@@ -141,7 +150,7 @@ def test_the_scripts_use_nothing_that_bash_3_2_lacks(script: str) -> None:
 def test_help_names_every_option_and_touches_nothing(bare: Checkout) -> None:
     code, text = bare.run("--help")
     assert code == 0
-    for option in ("--full", "--with", "--model", "--language", "--config", "--if-needed", "en-bge", "multilingual"):
+    for option in ("--full", "--with", "--model", "--language", "--config", "--if-needed", " multi ", "multilingual"):
         assert option in text
     assert not (bare.root / "venv").exists()
 
@@ -209,6 +218,27 @@ def test_the_first_run_takes_the_base_packages_and_makes_the_encoder(checkout: C
     code, text = checkout.run()
     assert (code, checkout.calls()) == (0, [BASE, ENCODER])
     assert "./start.sh" in text.splitlines()[-1]
+
+
+def test_where_the_application_is_its_router_is_prepared_after_the_encoder(checkout: Checkout) -> None:
+    checkout.add_application()
+    code, text = checkout.run("--config", "/etc/mine")
+    assert (code, checkout.calls()) == (0, [BASE, ENCODER, "-m moe prepare --config /etc/mine"])
+    assert "Router" in text
+
+
+def test_a_router_that_cannot_be_prepared_fails_no_set_up(checkout: Checkout) -> None:
+    checkout.add_application()
+    assert checkout.run(BROKEN="moe prepare")[0] == 0
+    assert checkout.calls() == [BASE, ENCODER, PREPARE]
+
+
+def test_with_nothing_new_the_router_is_prepared_only_on_request(ready: Checkout) -> None:
+    ready.add_application()
+    assert ready.run("--if-needed") == (0, "")
+    assert ready.calls() == []
+    ready.run()
+    assert ready.calls() == [PREPARE]
 
 
 def test_a_second_run_starts_neither_pip_nor_the_encoder_s_maker(ready: Checkout) -> None:
@@ -350,7 +380,7 @@ def test_the_models_folder_is_the_one_the_server_uses(ready: Checkout) -> None:
     code, text = ready.run("--model", cwd=ready.root.parent, MOE_MODELS="my models")
     assert (code, "No encoder" in text) == (0, False)
     assert ready.calls() == [f"-m moe.weights --models {elsewhere}", *pip("local"),
-                             f"-m moe.encoders --language en --models {elsewhere}"]  # fmt: skip
+                             f"-m moe.encoders --language multi --models {elsewhere}"]  # fmt: skip
     (ready.root / "venv" / ".stamp-local").unlink()
     assert ready.run("--if-needed") == (0, "")
     ready.run("--if-needed", MOE_MODELS=str(elsewhere))

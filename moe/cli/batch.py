@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,12 +24,13 @@ from ..embed import Encoders
 from ..errors import BadRequest
 from ..log import LOGGER, OneLine
 from ..routing import Router
+from ..routing.heads import Heads
 from ..service import copy_examples
+from .bar import await_head, draw
 from .line import read_settings, say
 from .options import Misuse
 from .terminal import Terminal
 
-BAR_WIDTH = 30
 BAR_EVERY_S = 0.1
 
 
@@ -102,8 +103,7 @@ class Progress:
             return
         self._due = now + BAR_EVERY_S
         share = min(1.0, self._done_bytes / self._total_bytes)
-        bar = ("#" * round(share * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
-        self._terminal.redraw(f"[{bar}] {share:4.0%}  {self.count} prompts")
+        draw(share, f"{self.count} prompts", self._terminal)
 
     def clear(self) -> None:
         self._terminal.redraw("")
@@ -143,7 +143,9 @@ def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router
     logger.propagate = False
     copy_examples(settings.config_folder)
     config = read_config(settings.config_folder, experts_file=Path(experts) if experts else None)
-    router = load_router(config, settings, encoders=Encoders(settings.models_folder))
+    with closing(Heads()) as heads:
+        router = load_router(config, settings, encoders=Encoders(settings.models_folder), heads=heads)
+        await_head(heads, terminal)
     if router.mode == "keyword" and config.router.model_path is None:
         terminal.complain(router.note)
     return router

@@ -11,7 +11,9 @@ from ..config import Settings
 from ..core import ChatRequest, Chunk, Message
 from ..log import set_up
 from ..service import Service
+from .bar import await_head
 from .reply import Reply
+from .terminal import Terminal
 
 
 class Inside:
@@ -32,6 +34,7 @@ class Inside:
 
     def route(self, messages: Sequence[Message], *, model: str) -> dict[str, Any]:
         self._ask_nodes()
+        await_head(self._service.heads, Terminal())
         return self._gateway.route(ChatRequest(model=model, messages=tuple(messages)))
 
     def health(self) -> dict[str, Any]:

@@ -15,6 +15,9 @@ examples:
   git diff | python -m moe ask - --system "Review this change."
   python -m moe route "my head hurts"         who would answer, and why
   python -m moe route --batch prompts.jsonl labels.jsonl
+  python -m moe explain "my head hurts"       which words and examples decided
+  python -m moe eval labelled.jsonl           how often the router is right
+  python -m moe tune labelled.jsonl           better settings for it
   python -m moe experts
   python -m moe check --config ./config
   python -m moe serve --port 8080
@@ -49,6 +52,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _add_experts(commands)
     _add_check(commands)
     _add_serve(commands)
+    _add_prepare(commands)
+    _add_eval(commands)
+    _add_tune(commands)
+    _add_explain(commands)
     _add(commands, "schema", "print the JSON Schema of both config files")
     options = parser.parse_args(arguments)
     if getattr(options, "batch", None):
@@ -110,6 +117,39 @@ def _add_experts(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     parser = _add(commands, "check", "check the configuration and what it needs on this machine")
+    _add_places(parser)
+
+
+def _add_prepare(commands: Any) -> None:
+    parser = _add(commands, "prepare", "fit the router's scorer to the experts now, as set-up does")
+    parser.add_argument("--experts", metavar="FILE", help="the experts, in place of the config's own")
+    _add_places(parser)
+
+
+def _add_eval(commands: Any) -> None:
+    parser = _add(commands, "eval", "judge the router by labelled prompts: accuracy, calibration, confusions, time")
+    parser.add_argument("file", metavar="FILE.jsonl",
+                        help='{"text"|"messages","label"[,"id","alt","lang","kind","source"]} a line; '
+                             'the label "fallback" = no expert fits')
+    parser.add_argument("--experts", metavar="FILE", help="the experts, in place of the config's own")
+    parser.add_argument("--html", metavar="OUT", help="also write a page with plots")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    _add_places(parser)
+
+
+def _add_tune(commands: Any) -> None:
+    parser = _add(commands, "tune", "fit thresholds and weights to labelled prompts, and show what that is worth")
+    parser.add_argument("file", metavar="FILE.jsonl", help="as for eval; rows of one source are held out together")
+    parser.add_argument("--write", action="store_true",
+                        help="set in config.json what was better, with a copy of the former file beside it")
+    _add_places(parser)
+
+
+def _add_explain(commands: Any) -> None:
+    parser = _add(commands, "explain", "tell which words, examples and features chose the expert of a prompt")
+    parser.add_argument("text", nargs="?", help='the prompt; "-" reads it from standard input')
+    parser.add_argument("--experts", metavar="FILE", help="the experts, in place of the config's own")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_places(parser)
 
 

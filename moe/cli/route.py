@@ -12,7 +12,10 @@ from .line import open_line, say
 from .options import Misuse
 from .terminal import Terminal, table
 
-SIGNALS = ("score", "probability", "max_keyword", "description", "mean_keyword", "top3_vote", "keyword")
+SIGNALS = (
+    "score", "probability", "dense", "grams", "nearest", "max_keyword", "description", "mean_keyword", "top3_vote",
+    "keyword",
+)
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:

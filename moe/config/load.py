@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
+from .examples import Packs, read_packs
 from .rules import check_experts, check_settings
 from .schema import FOREIGN, Config, ConfigFile, ExpertsFile, ServerConfig
+from .settings import ROOT
 from .sheet import Sheet
 
 
@@ -26,16 +28,20 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
         raise ConfigError(tuple(main.faults))
     sheet = Sheet(file)
     experts = sheet.build(ExpertsFile, sheet.value) or ExpertsFile()
+    packs = Packs()
     if sheet.is_readable:
         _check_experts(experts, sheet)
+        folders = (folder, ROOT / "config", *((experts_file.parent,) if experts_file else ()))
+        packs = read_packs(experts.experts, sheet, folders)
     problems = (*main.faults, *sheet.faults)
     if problems:
         raise ConfigError(problems)
     return Config(
         router=settings.router, ai_engine=settings.ai_engine, memory=settings.memory,
         expert_runner=settings.expert_runner, server=settings.server, rate_limit=settings.rate_limit,
-        log_prompts=settings.log_prompts, experts=experts.experts, folder=folder, files=(main.file, sheet.file),
-        warnings=(*main.warnings, *sheet.warnings),
+        log_prompts=settings.log_prompts, experts=experts.experts, folder=folder,
+        files=(main.file, sheet.file, *packs.files), warnings=(*main.warnings, *sheet.warnings),
+        examples=packs.examples,
     )
 
 

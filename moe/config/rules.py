@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from ..core import Expert
-from ..net import check_url, spell_url
+from ..net import check_url, parse_address, spell_url
 from ..options import is_duration, read_option
 from .places import Path as JsonPath
 from .schema import ConfigFile
 
 FEW_KEYWORDS = 15
 _FORBIDDEN = re.compile(r"[/\\]|\.\.|:latest\s*$", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset({"lemoe", "moe", "auto"})
 
@@ -33,10 +34,22 @@ def check_settings(settings: ConfigFile, report: Report) -> None:
         for index, text in enumerate(texts):
             if not _is_network(text):
                 report.fault((section, key, index), f"{json.dumps(text)} is no address and no network like 10.0.0.0/8")
+    for index, text in enumerate(settings.server.hosts):
+        problem = check_host(text)
+        if problem:
+            report.fault(("server", "hosts", index), problem)
     url = settings.expert_runner.ollama_url
     problem = check_url(spell_url(url)) if url else ""
     if problem:
         report.fault(("expert_runner", "ollama_url"), problem)
+
+
+def check_host(text: str) -> str:
+    """What is wrong with an entry of `server.hosts`, "" when nothing is."""
+    if text == "*" or _HOST_NAME.fullmatch(text) or parse_address(text) is not None:
+        return ""
+    return (f"{json.dumps(text)} is no host: one is like moe.example.org, *.example.org or 203.0.113.7, without scheme "
+            "and port, and with letters beyond ASCII in its form xn--…")
 
 
 def check_experts(experts: Mapping[int, Expert], report: Report, *, entries: Sequence[object]) -> None:
@@ -103,8 +116,12 @@ def _check_one(expert: Expert, path: JsonPath, report: Report) -> None:
         report.fault((*path, "id"), "must be 0 (the fallback) or more")
     if expert.is_fallback and expert.keywords:
         report.fault((*path, "keywords"), "the fallback (id 0) must have no keywords")
-    if not expert.is_fallback and expert.routable and len(expert.keywords) < FEW_KEYWORDS:
-        report.warn((*path, "keywords"), f"{len(expert.keywords)} keywords; {FEW_KEYWORDS} or more route better")
+    if expert.is_fallback and (expert.examples or expert.examples_file):
+        report.fault(path, "the fallback (id 0) must have no examples")
+    count = len(expert.keywords)
+    if not expert.is_fallback and expert.routable and not expert.examples_file \
+            and count + len(expert.examples) < FEW_KEYWORDS:
+        report.warn((*path, "keywords"), f"{count} keywords; {FEW_KEYWORDS} or more route better")
     if expert.api_key_env and not _ENV_NAME.fullmatch(expert.api_key_env):
         report.fault((*path, "api_key_env"), "must be the NAME of an environment variable, not a key")
     if isinstance(expert.keep_alive, str) and not is_duration(expert.keep_alive):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from ..core import Expert
+from ..core import Example, Expert
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -40,6 +40,7 @@ class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     router_type: Literal["embedding", "classification"] = "embedding"
     model_path: str | None = None
     categories_file: str = ""
+    scorer: Literal["hybrid", "lemoe"] = "hybrid"
     confidence_threshold: Share = 0.4
     confidence_threshold_keyword: Share | None = None
     keyword_fallback: bool = True
@@ -96,6 +97,7 @@ class ServerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     threads: Annotated[int, Meta(ge=4, le=2048)] = 128
     max_body_bytes: AtLeastOne = 1024 * 1024
     max_body_bytes_media: AtLeastOne = 20 * 1024 * 1024
+    hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = LOCAL_ORIGINS
     reply_model: Literal["answering", "requested"] = "answering"
@@ -126,7 +128,10 @@ class ExpertsFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """Both files, checked together. `warnings` are worth a log line; `files` are what a reload watches."""
+    """Both files, checked together. `warnings` are worth a log line; `files` are what a reload watches.
+
+    `examples` by the expert's label: its own and those of its file, each text once.
+    """
 
     router: RouterConfig
     ai_engine: EngineConfig
@@ -139,6 +144,7 @@ class Config(Struct, frozen=True, kw_only=True):
     folder: Path
     files: tuple[Path, ...]
     warnings: tuple[str, ...] = ()
+    examples: dict[str, tuple[Example, ...]] = {}
 
     @property
     def fallback(self) -> Expert:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from .rules import check_host
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Where this process finds and keeps its things; `host` and `port` override the config when given."""
+    """Where this process finds and keeps its things; `host` and `port` override the config when given, `hosts` are
+    added to its own."""
 
     config_folder: Path
     data_folder: Path
@@ -19,6 +22,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     logs_folder: Path
     host: str | None = None
     port: int | None = None
+    hosts: tuple[str, ...] = ()
     ollama_url: str = ""
     ollama_host: str = ""
     in_container: bool = False
@@ -30,7 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ) -> Settings:
         """An argument wins over its environment variable (`MOE_HOST`, `MOE_PORT`, `MOE_CONFIG`, `MOE_DATA`).
 
-        Raises ValueError for a port that is none.
+        Raises ValueError for a port that is none, and for a host of `MOE_HOSTS` that is none.
         """
         env = os.environ
         named_port = env.get("MOE_PORT", "")
@@ -47,11 +51,19 @@ class Settings(Struct, frozen=True, kw_only=True):
             logs_folder=Path(env.get("MOE_LOGS") or ROOT / "logs").absolute(),
             host=host or env.get("MOE_HOST") or None,
             port=port,
+            hosts=_read_hosts(env.get("MOE_HOSTS", "")),
             ollama_url=env.get("MOE_OLLAMA_URL", ""),
             ollama_host=env.get("OLLAMA_HOST", ""),
             in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
             log_level=env.get("MOE_LOG_LEVEL", "INFO").upper(),
         )
+
+
+def _read_hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip() for part in text.split(",") if part.strip())
+    for problem in filter(None, map(check_host, hosts)):
+        raise ValueError(f"MOE_HOSTS: {problem}")
+    return hosts
 
 
 def secret(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -12,28 +11,19 @@ from ..config.schema import RouterConfig
 from ..core import Expert
 from ..embed import Embedder
 from .followups import FOLLOW_UPS
-from .scoring import SIGNALS, Floats, measure_signals, score, softmax
+from .head import Head
+from .scoring import SIGNALS, Floats, Reading, measure_signals, score, softmax
 from .vectors import VectorCache, embed_experts
 
 FOLLOW_UP_WORDS = 8
 
 
-class Reading(NamedTuple):
-    """One text as the experts see it: `signals` [n, 4], `scores` and `shares` [n], the shares adding up to 1."""
-
-    signals: Floats
-    scores: Floats
-    shares: Floats
-
-    def tell(self, expert: int) -> dict[str, float]:
-        signals = dict(zip(SIGNALS, self.signals[expert].tolist(), strict=True))
-        return {"score": float(self.scores[expert]), "probability": float(self.shares[expert]), **signals}
-
-
 class Meaning:
-    """The experts as vectors. Encodes what `folder` does not hold of their texts, so building may take seconds."""
+    """The experts as vectors, and the head that was fitted on them once there is one: until then the four-signal
+    score serves. Encodes what `folder` does not hold of their texts, so building may take seconds."""
 
     def __init__(self, experts: Sequence[Expert], embedder: Embedder, folder: Path, config: RouterConfig) -> None:
+        self._head: Head | None = None
         self._embedder = embedder
         self._weights = config.scoring_weights
         self._temperature = config.softmax_temperature
@@ -41,10 +31,18 @@ class Meaning:
         self._experts = embed_experts(experts, cache)
         self._follow_ups = cache.rows(FOLLOW_UPS)
 
-    def read(self, text: str) -> Reading:
-        signals = measure_signals(self._encode(text), self._experts)
+    def adopt(self, head: Head) -> None:
+        """From the next prompt on the head is asked; safe while others read."""
+        self._head = head
+
+    def read(self, text: str, raw: str) -> Reading:
+        """`text` as it was cleaned, `raw` as it was sent."""
+        vector, head = self._encode(text), self._head
+        if head is not None:
+            return head.read(vector, text, raw)
+        signals = measure_signals(vector, self._experts)
         scores = score(signals, self._weights)
-        return Reading(signals, scores, softmax(scores, self._temperature))
+        return Reading(signals, scores, softmax(scores, self._temperature), SIGNALS)
 
     def is_follow_up(self, text: str) -> bool:
         """Whether a short text is nearer to what people say about an answer than to any expert's keyword."""

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ..config.schema import Config
 from ..core import ChatRequest, Decision, Expert
 from ..embed import Embedder
+from .head import Head
 from .meaning import Meaning
 from .names import Models, Names
 from .stages import ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
@@ -24,13 +25,26 @@ Mode = Literal["embedding", "classification", "keyword"]
 class Router:
     """Decides on requests from many threads at once. `note` says in a line why it works as it does, "" if as meant."""
 
-    def __init__(self, names: Names, stages: Sequence[Stage], config: Config, *, mode: Mode, note: str) -> None:
+    def __init__(self, names: Names, stages: Sequence[Stage], config: Config, *, mode: Mode, note: str,
+                 meaning: Meaning | None = None) -> None:
         self.mode = mode
         self.note = note
+        self._own_note = note
         self._names = names
         self._stages = tuple(stages)
         self._fallback = config.fallback
         self._messages = config.router.context_messages
+        self._meaning = meaning
+
+    def adopt(self, head: Head) -> None:
+        """Scores by `head` from the next request on."""
+        if self._meaning is not None:
+            self._meaning.adopt(head)
+            self.tell("")
+
+    def tell(self, more: str) -> None:
+        """Sets what the note says beside the router's own words."""
+        self.note = "; ".join(filter(None, (self._own_note, more)))
 
     def decide(self, request: ChatRequest) -> Decision:
         """Raises ModelNotFound for a name that nothing has."""
@@ -52,25 +66,32 @@ def build_router(config: Config, *, models: Models, embedder: Embedder | None, c
 
     Encodes what `cache_folder` does not hold of the experts' texts, so the first time may take seconds.
     """
-    experts = [expert for expert in config.experts if expert.routable and not expert.is_fallback]
+    experts = find_routable(config.experts)
+    meaning: Meaning | None = None
     stages: list[Stage] = [ChoreStage(models, config.fallback), VisionStage(config.experts, models)]
     if experts:
-        stages += _reading_stages(experts, config, embedder, cache_folder=cache_folder, classifier=classifier)
+        if embedder is not None:
+            meaning = Meaning(experts, embedder, cache_folder, config.router)
+        stages += _reading_stages(experts, config, meaning, classifier=classifier)
     mode: Mode = "classification" if classifier is not None else "keyword"
     if embedder is not None:
         mode = "embedding"
     if mode == "keyword":
         note = note or ('model_path is "": experts are chosen by their keywords' if config.router.model_path == ""
                         else NO_ENCODER)
-    return Router(Names(config, models), stages, config, mode=mode, note=note)
+    return Router(Names(config, models), stages, config, mode=mode, note=note, meaning=meaning)
 
 
-def _reading_stages(experts: Sequence[Expert], config: Config, embedder: Embedder | None, *,
-                    cache_folder: Path, classifier: Stage | None) -> list[Stage]:
+def find_routable(experts: Sequence[Expert]) -> list[Expert]:
+    """The experts that a prompt is read for."""
+    return [expert for expert in experts if expert.routable and not expert.is_fallback]
+
+
+def _reading_stages(experts: Sequence[Expert], config: Config, meaning: Meaning | None, *,
+                    classifier: Stage | None) -> list[Stage]:
     """The stages that read the prompt, in their order."""
     stages: list[Stage] = []
-    if embedder is not None:
-        meaning = Meaning(experts, embedder, cache_folder, config.router)
+    if meaning is not None:
         stages.append(EmbeddingStage(experts, meaning, config.router))
         stages.append(ContextStage(experts, meaning, config.router))
     if classifier is not None:

@@ -26,6 +26,22 @@ class ExpertVectors(NamedTuple):
     descriptions: Floats
 
 
+class Reading(NamedTuple):
+    """One text as the experts see it: `signals` [n, k] by `names`, `scores` and `shares` [n].
+
+    The shares are probabilities; what they lack to 1 is that no expert fits.
+    """
+
+    signals: Floats
+    scores: Floats
+    shares: Floats
+    names: tuple[str, ...]
+
+    def tell(self, expert: int) -> dict[str, float]:
+        signals = dict(zip(self.names, self.signals[expert].tolist(), strict=True))
+        return {"score": float(self.scores[expert]), "probability": float(self.shares[expert]), **signals}
+
+
 def stack_experts(keywords: Sequence[Floats], descriptions: Floats) -> ExpertVectors:
     """`keywords[i]` [k_i, d] are expert i's, at least one row each; `descriptions` [n, d]."""
     counts = np.array([len(rows) for rows in keywords], dtype=np.float32)

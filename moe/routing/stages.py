@@ -64,7 +64,7 @@ class VisionStage:
 
 
 class EmbeddingStage:
-    """The four-signal score of the last user message; passes when its softmax reaches the threshold.
+    """The score of the last user message; passes when an expert's probability reaches the threshold.
 
     In a conversation a message that says nothing by itself passes nothing, however sure its score looks.
     """
@@ -77,10 +77,10 @@ class EmbeddingStage:
         self._config = config
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
-        text = self._choose_text(trace)
+        text, raw = self._choose_text(trace)
         if not text:
             return None
-        reading = self._meaning.read(text)
+        reading = self._meaning.read(text, raw)
         for place, expert in enumerate(self._experts):
             trace.scores[expert.label] = reading.tell(place)
         best = int(reading.shares.argmax())
@@ -90,8 +90,9 @@ class EmbeddingStage:
             return None
         return Decision(expert=self._experts[best], stage=self.name, confidence=confidence)
 
-    def _choose_text(self, trace: Trace) -> str:
-        return clean(trace.texts[-1]) if trace.texts else ""
+    def _choose_text(self, trace: Trace) -> tuple[str, str]:
+        """What to read: cleaned, and as it was sent."""
+        return (clean(trace.texts[-1]), trace.texts[-1]) if trace.texts else ("", "")
 
     def _is_vague(self, text: str, trace: Trace) -> bool:
         return len(trace.texts) > 1 and self._meaning.is_follow_up(text)
@@ -102,11 +103,14 @@ class ContextStage(EmbeddingStage):
 
     name: StageName = "context"
 
-    def _choose_text(self, trace: Trace) -> str:
+    def _choose_text(self, trace: Trace) -> tuple[str, str]:
         if len(trace.texts) < 2:
-            return ""
-        told = [text for text in map(clean, trace.texts) if not self._meaning.is_follow_up(text)]
-        return join_newest(told, max_chars=self._config.context_max_chars)
+            return "", ""
+        pairs = [(clean(raw), raw) for raw in trace.texts]
+        told = [(text, raw) for text, raw in pairs if not self._meaning.is_follow_up(text)]
+        most = self._config.context_max_chars
+        return (join_newest([text for text, _ in told], max_chars=most),
+                join_newest([raw for _, raw in told], max_chars=most))
 
     def _is_vague(self, text: str, trace: Trace) -> bool:
         return False

@@ -6,17 +6,18 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from ..core import Expert
-from ..embed import Embedder
+from ..embed import Embedder, Kind
 from .scoring import ExpertVectors, Floats, stack_experts
 
 KEPT_ROWS = 20_000
+CHUNK_ROWS = 64
 
 log = logging.getLogger(__name__)
 
@@ -36,21 +37,31 @@ def embed_experts(experts: Sequence[Expert], cache: VectorCache) -> ExpertVector
 class VectorCache:
     """One file an encoder: rows keyed by the hash of their text. A file that cannot be read is made anew."""
 
-    def __init__(self, folder: Path, embedder: Embedder) -> None:
+    def __init__(
+        self, folder: Path, embedder: Embedder, *, kind: Kind = "passage", kept_rows: int = KEPT_ROWS
+    ) -> None:
         self._embedder = embedder
-        self._file = folder / f"{embedder.fingerprint[:32]}.npz"
+        self._kind = kind
+        self._kept_rows = kept_rows
+        self._file = folder / f"{embedder.fingerprint[:32]}{'-queries' if kind == 'query' else ''}.npz"
 
-    def rows(self, texts: Sequence[str]) -> Floats:
-        """[n, d], a row for each text; what was missing is encoded and written."""
-        keys = [hashlib.sha256(f"passage\0{text}".encode("utf-8", "replace")).digest() for text in texts]
+    def rows(self, texts: Sequence[str], *, told: Callable[[float], None] = lambda share: None) -> Floats:
+        """[n, d], a row for each text; what was missing is encoded and written. `told` hears how far it is."""
+        keys = [hashlib.sha256(f"{self._kind}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
         known = self._read()
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         if missing:
-            made = self._embedder.embed(list(missing.values()), kind="passage")
-            known = {**known, **dict(zip(missing, made, strict=True))}
-            kept = known if len(known) <= KEPT_ROWS else {key: known[key] for key in keys}
+            known = {**known, **dict(zip(missing, self._encode(list(missing.values()), told), strict=True))}
+            kept = known if len(known) <= self._kept_rows else {key: known[key] for key in keys}
             self._write(kept)
         return np.stack([known[key] for key in keys])
+
+    def _encode(self, texts: Sequence[str], told: Callable[[float], None]) -> Floats:
+        parts = []
+        for start in range(0, len(texts), CHUNK_ROWS):
+            told(start / len(texts))
+            parts.append(self._embedder.embed(texts[start:start + CHUNK_ROWS], kind=self._kind))
+        return np.concatenate(parts)
 
     def _read(self) -> dict[bytes, Floats]:
         if not self._file.exists():

@@ -219,10 +219,29 @@ def test_a_network_that_is_none_is_refused_at_its_place(tmp_path: Path, section:
     assert [problem.split(": ")[1] for problem in told] == [f"at $.{section}.{key}[3]", f"at $.{section}.{key}[4]"]
 
 
+HOSTS = ["*", "moe", "moe.example.org", "Moe.Example.org.", "*.example.org", "xn--mnchen-3ya.example", "my_box.lan",
+         "203.0.113.7", "2001:db8::7", "[2001:db8::7]"]  # fmt: skip
+NO_HOSTS = ["", " ", "https://moe.example.org", "moe.example.org:443", "[2001:db8::7]:443", "moe.example.org/", "**",
+            "*.", "*.*.example", "moe.*", "a.*.example", "*example.org", ".example.org", "a..b", "münchen.example",
+            "a b", "a,b", "user@moe", "moe\n", "10.0.0.0/8"]  # fmt: skip
+
+
+def test_a_host_is_a_name_an_address_or_a_star_before_a_name(tmp_path: Path) -> None:
+    config = read_config(write_folder(tmp_path, config={"server": {"hosts": HOSTS}}))
+    assert config.server.hosts == tuple(HOSTS)
+
+
+@pytest.mark.parametrize("host", NO_HOSTS)
+def test_what_no_host_header_could_name_is_refused_at_its_place(tmp_path: Path, host: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, config={"server": {"hosts": ["moe", host]}}))
+    assert "at $.server.hosts[1]: " in problem and "is no host" in problem
+
+
 @pytest.mark.parametrize(
     ("section", "values"),
     [
-        ("server", {"host": ""}), ("server", {"port": 65536}), ("server", {"port": -1}), ("server", {"threads": 3}),
+        ("server", {"host": ""}), ("server", {"hosts": "moe.example.org"}), ("server", {"port": 65536}),
+        ("server", {"port": -1}), ("server", {"threads": 3}),
         ("server", {"port": "11435"}), ("server", {"port": True}), ("server", {"max_body_bytes": 0}),
         ("server", {"reply_model": "own"}), ("rate_limit", {"requests_per_minute": -1}),
         ("router", {"confidence_threshold": -0.1}), ("router", {"confidence_threshold_keyword": 1.1}),

@@ -10,7 +10,7 @@ from moe.config.settings import ROOT
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOST", "PORT", "CONFIG", "DATA", "MODELS", "LOGS", "OLLAMA_URL", "LOG_LEVEL"):
+    for name in ("HOST", "HOSTS", "PORT", "CONFIG", "DATA", "MODELS", "LOGS", "OLLAMA_URL", "LOG_LEVEL"):
         monkeypatch.delenv(f"MOE_{name}", raising=False)
 
 
@@ -34,6 +34,22 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("MOE_HOST", "MOE_PORT", "MOE_CONFIG", "MOE_DATA"):
         monkeypatch.setenv(name, "")
     assert Settings.gather() == Settings.gather(config=str(ROOT / "config"), data=str(ROOT / "data"))
+
+
+@pytest.mark.parametrize(("text", "hosts"), [
+    ("", ()), (" , ,", ()), ("moe.example.org", ("moe.example.org",)), ("*", ("*",)),
+    (" moe.example.org ,*.team.example, 203.0.113.7,", ("moe.example.org", "*.team.example", "203.0.113.7")),
+])  # fmt: skip
+def test_hosts_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch, text: str, hosts: tuple[str, ...]) -> None:
+    monkeypatch.setenv("MOE_HOSTS", text)
+    assert Settings.gather().hosts == hosts
+
+
+@pytest.mark.parametrize("text", ["https://moe.example.org", "moe.example.org:443", "a b", "ok.example;bad", "*.*"])
+def test_a_host_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("MOE_HOSTS", f"moe.example.org,{text}")
+    with pytest.raises(ValueError, match="MOE_HOSTS: .* is no host"):
+        Settings.gather()
 
 
 def test_a_relative_folder_counts_from_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
