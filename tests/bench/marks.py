@@ -45,7 +45,7 @@ def mark(rows: Sequence[Row], answers: Sequence[Answer]) -> Marks:
         strict=_mean(strict[inside]), lenient=_mean(lenient[inside]), macro_f1=_macro_f1(rows, answers),
         ece=measure_ece(confidence, lenient), covered=cover(confidence[inside], lenient[inside]),
         auroc=_auroc(inside, np.array([answer.inside for answer in answers])),
-        by_language={lang: _mean(lenient[inside & (languages == lang)]) for lang in sorted({*languages[inside]})},
+        by_language={lang: _mean(lenient[inside & (languages == lang)]) for lang in sorted({row.lang for row in rows if not row.is_outside})},
     )
 
 

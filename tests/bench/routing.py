@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
             bench = Bench(Path(folder), settings, store)
             measure = measure_few if asked.few else measure_file
             sections = [measure(file, asked, bench) for file in asked.files]
-        _publish(sections, asked, arguments)
+        _publish(sections, asked)
     except KeyboardInterrupt:
         return 130
     except (ConfigError, NoMarkers, OSError, ValueError) as error:
@@ -239,9 +239,12 @@ def _call(command: Sequence[str], said: bytes, bench: Bench) -> bytes:
     return done.stdout
 
 
-def _publish(sections: Sequence[Section], asked: argparse.Namespace, arguments: Sequence[str]) -> None:
-    command = f"`venv/bin/python -m tests.bench.routing {shlex.join(arguments)}`"
-    sections[-1].notes.append(command)
+def _publish(sections: Sequence[Section], asked: argparse.Namespace) -> None:
+    words = [file.name for file in asked.files]
+    words += ["--few", str(asked.few), "--draws", str(asked.draws)] if asked.few else []
+    for flag in ("experts", "train"):
+        words += [f"--{flag}", getattr(asked, flag).name] if getattr(asked, flag) else []
+    sections[-1].notes.append(f"`venv/bin/python -m tests.bench.routing {shlex.join(words)}`")
     block = "\n".join(map(str, sections))
     print(block)
     if asked.json:
