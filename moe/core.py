@@ -66,6 +66,10 @@ class Message(Struct, frozen=True):
     def has_image(self) -> bool:
         return any(isinstance(part, Image) for part in self.parts)
 
+    @property
+    def has_tools(self) -> bool:
+        return self.role == "tool" or any(isinstance(part, ToolCall | ToolResult) for part in self.parts)
+
 
 class Sampling(Struct, frozen=True, kw_only=True):
     """How to sample. None means: the backend's default. `options` holds an engine's own settings (Ollama names)."""
@@ -123,11 +127,15 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def has_image(self) -> bool:
-        """Whether the newest user turn carries an image; older pictures do not pin a conversation."""
+        """Whether a turn of the user carries an image: what is asked later is mostly about it."""
         if self.completion is not None:
             return bool(self.completion.images)
-        last = next((m for m in reversed(self.messages) if m.role == "user"), None)
-        return last is not None and last.has_image
+        return any(message.has_image for message in self.messages if message.role == "user")
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the conversation carries tools: offers them, or shows a call or its result."""
+        return bool(self.tools) or any(message.has_tools for message in self.messages)
 
     @property
     def only_loads(self) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from ..judge.cases import Case
 from ..judge.page import draw_page
-from ..judge.report import Group, Judged, Report, judge, sum_up
+from ..judge.report import Group, Judged, LabelRow, Report, judge, sum_up
 from .batch import write_whole
 from .judging import Bench, find_own, open_bench, print_lines, read_labelled, watch
 from .line import read_settings
@@ -68,9 +68,13 @@ def _show_figures(report: Report) -> list[str]:
 
 def _show_labels(report: Report) -> list[str]:
     head = ["expert", "prompts", "precision", "recall", "F1", "mostly taken for"]
-    rows = [[row.label, str(row.rows), *(f"{figure:.3f}" for figure in (row.precision, row.recall, row.f1)),
-             f"{row.taken_for} ({row.taken})" if row.taken else ""] for row in report.labels]
-    return table([head, *rows])
+    return table([head, *map(_show_label, report.labels)])
+
+
+def _show_label(row: LabelRow) -> list[str]:
+    """Without prompts of its own a label has no recall to speak of."""
+    figures = [f"{figure:.3f}" for figure in (row.precision, row.recall, row.f1)] if row.rows else [""] * 3
+    return [row.label, str(row.rows), *figures, f"{row.taken_for} ({row.taken})" if row.taken else ""]
 
 
 def _show_matrix(report: Report) -> list[str]:

@@ -41,7 +41,7 @@ class RouterConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     model_path: str | None = None
     categories_file: str = ""
     scorer: Literal["hybrid", "lemoe"] = "hybrid"
-    confidence_threshold: Share = 0.4
+    confidence_threshold: Share = 0.25
     confidence_threshold_keyword: Share | None = None
     keyword_fallback: bool = True
     softmax_temperature: Positive = 0.03

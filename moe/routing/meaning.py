@@ -15,8 +15,6 @@ from .head import Head
 from .scoring import SIGNALS, Floats, Reading, measure_signals, score, softmax
 from .vectors import VectorCache, embed_experts
 
-FOLLOW_UP_WORDS = 8
-
 
 class Meaning:
     """The experts as vectors, and the head that was fitted on them once there is one: until then the four-signal
@@ -44,13 +42,9 @@ class Meaning:
         scores = score(signals, self._weights)
         return Reading(signals, scores, softmax(scores, self._temperature), SIGNALS)
 
-    def is_follow_up(self, text: str) -> bool:
-        """Whether a short text is nearer to what people say about an answer than to any expert's keyword."""
-        if len(text.split(None, FOLLOW_UP_WORDS)) > FOLLOW_UP_WORDS:
-            return False
-        query = self._encode(text)
-        nearest = np.einsum("kd,d->k", self._experts.keywords, query).max()
-        return bool(np.einsum("kd,d->k", self._follow_ups, query).max() > nearest)
+    def liken_to_follow_ups(self, text: str) -> float:
+        """The cleaned text's greatest cosine to what people say about an answer."""
+        return float(np.einsum("kd,d->k", self._follow_ups, self._encode(text)).max())
 
     def _encode(self, text: str) -> Floats:
         vector: Floats = self._embedder.embed([text], kind="query")[0]

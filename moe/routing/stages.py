@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 from ..config.schema import RouterConfig
 from ..core import ChatRequest, Decision, Expert
@@ -11,19 +10,27 @@ from ..core import Stage as StageName
 from .keywords import KeywordIndex
 from .meaning import Meaning
 from .names import Models, decide_raw
+from .noise import strip_noise
+from .scoring import Reading
 from .text import clean, find_question, is_chore, join_newest
+from .topics import Turn, changes_topic, follow, measure, weigh
+
+# A conversation is looked back on as far as this many user turns, and of those longer than enough the newest count.
+LOOK_BACK = 8
+ENOUGH_CHARS = 60
+SURE, TELLING_CHARS = 0.95, 25
 
 
 class Trace:
     """What the stages learn about one request on the way.
 
-    `texts` are the newest user turns, oldest first; `best` is the highest probability that any expert reached.
+    `texts` are the user turns that decide, oldest first; `best` is the probability of the likeliest expert.
     """
 
     __slots__ = ("best", "scores", "texts")
 
     def __init__(self, request: ChatRequest, *, messages: int) -> None:
-        self.texts = _newest_texts(request, messages)
+        self.texts = _choose_texts(request, messages)
         self.scores: dict[str, dict[str, float]] = {}
         self.best = 0.0
 
@@ -64,56 +71,44 @@ class VisionStage:
 
 
 class EmbeddingStage:
-    """The score of the last user message; passes when an expert's probability reaches the threshold.
+    """The last user message by itself; passes when an expert's probability reaches the threshold.
 
-    In a conversation a message that says nothing by itself passes nothing, however sure its score looks.
+    In a conversation only one that is sure and not short is taken by itself: it needs no encoding of the others.
     """
-
-    name: StageName = "embedding"
 
     def __init__(self, experts: Sequence[Expert], meaning: Meaning, config: RouterConfig) -> None:
         self._experts = experts
         self._meaning = meaning
-        self._config = config
+        self._threshold = config.confidence_threshold
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
-        text, raw = self._choose_text(trace)
-        if not text:
+        reading = _read(self._meaning, trace.texts[-1]) if trace.texts else None
+        if reading is None:
             return None
-        reading = self._meaning.read(text, raw)
-        for place, expert in enumerate(self._experts):
-            trace.scores[expert.label] = reading.tell(place)
-        best = int(reading.shares.argmax())
-        confidence = float(reading.shares[best])
-        trace.best = max(trace.best, confidence)
-        if confidence < self._config.confidence_threshold or self._is_vague(text, trace):
-            return None
-        return Decision(expert=self._experts[best], stage=self.name, confidence=confidence)
-
-    def _choose_text(self, trace: Trace) -> tuple[str, str]:
-        """What to read: cleaned, and as it was sent."""
-        return (clean(trace.texts[-1]), trace.texts[-1]) if trace.texts else ("", "")
-
-    def _is_vague(self, text: str, trace: Trace) -> bool:
-        return len(trace.texts) > 1 and self._meaning.is_follow_up(text)
+        is_alone = len(trace.texts) == 1
+        decision = _settle(self._experts, reading, trace, stage="embedding",
+                           least=self._threshold if is_alone else max(SURE, self._threshold))
+        return decision if is_alone or measure(trace.texts[-1]) >= TELLING_CHARS else None
 
 
-class ContextStage(EmbeddingStage):
-    """The same on the last few user messages joined, without those that say nothing by themselves."""
+class ContextStage:
+    """The last few user messages, each by itself, and what they tell together."""
 
-    name: StageName = "context"
+    def __init__(self, experts: Sequence[Expert], meaning: Meaning, config: RouterConfig) -> None:
+        self._experts = experts
+        self._meaning = meaning
+        self._threshold = config.confidence_threshold
 
-    def _choose_text(self, trace: Trace) -> tuple[str, str]:
+    def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
         if len(trace.texts) < 2:
-            return "", ""
-        pairs = [(clean(raw), raw) for raw in trace.texts]
-        told = [(text, raw) for text, raw in pairs if not self._meaning.is_follow_up(text)]
-        most = self._config.context_max_chars
-        return (join_newest([text for text, _ in told], max_chars=most),
-                join_newest([raw for _, raw in told], max_chars=most))
-
-    def _is_vague(self, text: str, trace: Trace) -> bool:
-        return False
+            return None
+        readings = [(text, reading) for text in trace.texts if (reading := _read(self._meaning, text)) is not None]
+        if not readings:
+            return None
+        turns = [Turn(reading.shares, weigh(text, self._meaning.liken_to_follow_ups(clean(text))), changes_topic(text))
+                 for text, reading in readings]
+        whole = readings[-1][1]._replace(shares=follow(turns))
+        return _settle(self._experts, whole, trace, stage="context", least=self._threshold)
 
 
 class KeywordStage:
@@ -146,10 +141,39 @@ class KeywordStage:
         return Decision(expert=self._experts[best], stage="keyword", confidence=confidence)
 
 
-def _newest_texts(request: ChatRequest, messages: int) -> tuple[str, ...]:
+def _find_own_words(text: str) -> str:
+    return strip_noise(find_question(text))
+
+
+def _read(meaning: Meaning, raw: str) -> Reading | None:
+    """None for what is nothing but markup."""
+    text = clean(raw)
+    return meaning.read(text, raw) if text else None
+
+
+def _settle(experts: Sequence[Expert], reading: Reading, trace: Trace, *, stage: StageName,
+            least: float) -> Decision | None:
+    for place, expert in enumerate(experts):
+        trace.scores[expert.label] = reading.tell(place)
+    best = int(reading.shares.argmax())
+    confidence = float(reading.shares[best])
+    trace.best = confidence
+    return None if confidence < least else Decision(expert=experts[best], stage=stage, confidence=confidence)
+
+
+def _choose_texts(request: ChatRequest, messages: int) -> tuple[str, ...]:
+    """The texts that decide, oldest first: the newest, and before it those of the last few that say the most.
+
+    A conversation with tools is decided by its first one alone, so that each of its many calls goes the same way:
+    another model would have to read all of it again, and knows nothing of the calls before.
+    """
     if request.completion is not None:
         prompt = request.completion.prompt
-        return (prompt,) if prompt.strip() else ()
-    texts = (text for message in reversed(request.messages)
-             if message.role == "user" and (text := message.text).strip())
-    return tuple(find_question(text) for text in islice(texts, messages))[::-1]
+        return (strip_noise(prompt),) if prompt.strip() else ()
+    texts = request.user_texts
+    if request.has_tools:
+        return tuple(map(_find_own_words, texts[:1]))
+    *earlier, newest = [_find_own_words(text) for text in texts[-LOOK_BACK:]] or [""]
+    ranked = sorted(range(len(earlier)), key=lambda i: (min(measure(earlier[i]), ENOUGH_CHARS), i))
+    chosen = sorted(ranked[max(0, len(ranked) - messages + 1):])
+    return (*(earlier[i] for i in chosen), newest) if newest else ()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from msgspec import Struct
 from sklearn.metrics import f1_score, roc_auc_score
 
-from tests.bench.prompts import OUTSIDE, Answer, Row
+from tests.bench.prompts import OUTSIDE, Answer, Row, list_languages
 
 BINS = 15
 COVERAGE = 0.8
@@ -45,7 +45,7 @@ def mark(rows: Sequence[Row], answers: Sequence[Answer]) -> Marks:
         strict=_mean(strict[inside]), lenient=_mean(lenient[inside]), macro_f1=_macro_f1(rows, answers),
         ece=measure_ece(confidence, lenient), covered=cover(confidence[inside], lenient[inside]),
         auroc=_auroc(inside, np.array([answer.inside for answer in answers])),
-        by_language={lang: _mean(lenient[inside & (languages == lang)]) for lang in sorted({row.lang for row in rows if not row.is_outside})},
+        by_language={lang: _mean(lenient[inside & (languages == lang)]) for lang in list_languages(rows)},
     )
 
 

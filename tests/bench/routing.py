@@ -114,6 +114,8 @@ def measure_file(file: Path, asked: argparse.Namespace, bench: Bench) -> Section
     rows = read_rows(file)
     kept = leave_out(rows, [example.text for own in config.examples.values() for example in own])
     unknown = {row.label for row in kept if not row.is_outside} - {expert.label for expert in config.experts}
+    if not kept:
+        raise ValueError(f"{file}: an expert has every one of these prompts as an example")
     if unknown:
         raise ValueError(f"{file}: no expert is labelled {', '.join(sorted(unknown))}")
     languages = list_languages(kept)
@@ -244,6 +246,7 @@ def _publish(sections: Sequence[Section], asked: argparse.Namespace) -> None:
     words += ["--few", str(asked.few), "--draws", str(asked.draws)] if asked.few else []
     for flag in ("experts", "train"):
         words += [f"--{flag}", getattr(asked, flag).name] if getattr(asked, flag) else []
+    words += [word for name in asked.only for word in ("--only", name)] if asked.only != list(SYSTEMS) else []
     sections[-1].notes.append(f"`venv/bin/python -m tests.bench.routing {shlex.join(words)}`")
     block = "\n".join(map(str, sections))
     print(block)

@@ -16,7 +16,7 @@ from tests.routing.prompts import ASKED, EXAMPLES, make_models
 def house(inside: House) -> House:
     """One with an encoder, whose experts have examples."""
     make_models(inside.folder / "models")
-    inside.write(config={"router": {"model_path": None}}, experts=EXPERTS)
+    inside.write(config={"router": {"model_path": None, "confidence_threshold": 0.4}}, experts=EXPERTS)
     return inside
 
 

@@ -106,7 +106,7 @@ def test_examples_of_the_experts_are_left_out(inside: House, rows: Path) -> None
 def test_either_scorer_is_tuned_with_an_encoder(inside: House, scorer: str) -> None:
     """At a temperature of 3 LeMoE's score is never sure, and few prompts have a keyword: a lower one is fitted."""
     make_models(inside.folder / "models")
-    router = {"model_path": None, "scorer": scorer, "softmax_temperature": 3.0}
+    router = {"model_path": None, "scorer": scorer, "softmax_temperature": 3.0, "confidence_threshold": 0.4}
     keywords = {} if scorer == "hybrid" else EXAMPLES  # the other one reads no examples
     experts = [{**expert, "keywords": keywords.get(expert["label"], ())} for expert in LEARNERS]
     inside.write(config={"router": router}, experts=experts)

@@ -14,8 +14,8 @@ from tests.config.files import FALLBACK, expert, problems_of, warnings_of, write
 def test_empty_sections_give_every_default(tmp_path: Path) -> None:
     config = read_config(write_folder(tmp_path, config={"router": {}, "server": {}}))
     assert (config.server.host, config.server.port, config.server.threads) == ("127.0.0.1", 11435, 128)
-    assert config.router.confidence_threshold == 0.4
-    assert config.router.keyword_threshold == 0.2
+    assert config.router.confidence_threshold == 0.25
+    assert config.router.keyword_threshold == 0.125
     assert config.rate_limit.requests_per_minute == 60
     assert (config.expert_runner.first_token_timeout_s, config.expert_runner.cold_load_timeout_s) == (12, 300)
     assert config.warnings == ()

@@ -70,8 +70,10 @@ class FewModels(NoModels):
 
 
 def make_config(*experts: Expert, **router: Any) -> Config:
-    return Config(router=RouterConfig(**router), ai_engine=EngineConfig(), memory=MemoryConfig(),
-                  expert_runner=RunnerConfig(), server=ServerConfig(), rate_limit=RateLimitConfig(), log_prompts=False,
+    # The few words of these experts make shares of their own; the tests are written for this threshold.
+    return Config(router=RouterConfig(**{"confidence_threshold": 0.4, **router}), ai_engine=EngineConfig(),
+                  memory=MemoryConfig(), expert_runner=RunnerConfig(), server=ServerConfig(),
+                  rate_limit=RateLimitConfig(), log_prompts=False,
                   experts=experts or TEAM, folder=Path("config"), files=())
 
 

@@ -54,7 +54,7 @@ def told(decision: Decision) -> tuple[str, str]:
 
 
 def stage_of(classifier: Fixed, experts: Sequence[Expert] = TEAM, **router: Any) -> ClassifierStage:
-    return ClassifierStage(experts, classifier, RouterConfig(**router))
+    return ClassifierStage(experts, classifier, RouterConfig(**{"confidence_threshold": 0.4, **router}))
 
 
 def decide(stage: ClassifierStage, *texts: str) -> tuple[Decision | None, Trace]:
