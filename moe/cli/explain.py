@@ -28,11 +28,11 @@ from ..routing.head import PARTS
 from ..routing.meaning import Meaning
 from ..routing.router import find_routable
 from ..routing.rows import gather_rows
-from ..routing.text import clean, find_question
+from ..routing.text import clean
 from ..routing.vectors import VectorCache
 from .ask import read_text
 from .bar import draw
-from .judging import Bench, make_meaning, open_bench, print_lines
+from .judging import Bench, find_asked, make_meaning, open_bench, print_lines
 from .line import read_settings, say
 from .terminal import Terminal, table
 
@@ -54,9 +54,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def find_reasons(text: str, bench: Bench, terminal: Terminal) -> Reasons:
-    message = say("user", text)
-    decision = bench.router.decide(ChatRequest(messages=(message,)))
-    asked = find_question(message.text)
+    request = ChatRequest(messages=(say("user", text),))
+    decision = bench.router.decide(request)
+    asked = find_asked(request)
     experts = find_routable(bench.config.experts)
     meaning = make_meaning(bench)
     ranked, router = rank(decision), bench.config.router

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ..build import load_router
 from ..config import Config, Settings, read_config
+from ..core import ChatRequest
 from ..embed import Embedder, Encoders
 from ..errors import NotReady
 from ..judge.cases import Case, describe_unknown, find_learnt, read_cases, settle_labels
@@ -24,6 +25,7 @@ from ..routing.heads import Heads, make_task, open_head
 from ..routing.meaning import Meaning
 from ..routing.router import find_routable
 from ..routing.rows import Task
+from ..routing.stages import Trace
 from ..service import copy_examples
 from .bar import await_head, draw
 from .terminal import Terminal
@@ -115,6 +117,11 @@ def make_meaning(bench: Bench) -> Meaning | None:
     if bench.head is not None:
         meaning.adopt(bench.head)
     return meaning
+
+
+def find_asked(request: ChatRequest) -> str:
+    """What the stages read of the newest message, "" for nothing."""
+    return next(iter(Trace(request, messages=1).texts[-1:]), "")
 
 
 def print_lines(lines: Iterable[str], terminal: Terminal) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,31 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from ..config.schema import RouterConfig, ScoringWeights
-from ..routing.scoring import SIGNALS
+from ..routing.scoring import SIGNALS, Floats
 from .cases import Case
 from .metrics import Array
-from .views import ABSENT, SCORED, UNANSWERED, Places, Views
+from .views import Places, Views
 
 FOLDS = 5
 FEWEST_SOURCES = 3
+# Where fewer prompts fit nobody, no threshold can be learnt: the lowest one would always win.
+FEWEST_NOBODY = 10
 THRESHOLDS = tuple(step / 50 for step in range(1, 50))
 KEYWORD_THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 PRIOR_ROWS = 5.0
 
+See = Callable[[RouterConfig], Views]
+
+
+class Signals(Struct, frozen=True):
+    """What the four-signal score reads of m prompts: `values` [m, n, 4]; `gold` [m] is the right expert, or -1."""
+
+    values: Floats
+    gold: Places
+
 
 class Tally(Struct, frozen=True):
-    """Shares of the prompts; the rest went to a wrong expert. `worth` counts an unanswered one by half."""
+    """Shares of the prompts. `unanswered`: the fallback in place of an expert; the rest went to a wrong expert."""
 
     right: float
     unanswered: float
@@ -33,10 +44,6 @@ class Tally(Struct, frozen=True):
     @property
     def wrong(self) -> float:
         return max(0.0, 1 - self.right - self.unanswered)
-
-    @property
-    def worth(self) -> float:
-        return self.right + UNANSWERED * self.unanswered
 
 
 class Tuned(Struct, frozen=True):
@@ -49,60 +56,42 @@ class Tuned(Struct, frozen=True):
 
     @property
     def is_better(self) -> bool:
-        return self.after.worth > self.before.worth + 1e-9
+        return self.after.right > self.before.right + 1e-9
 
 
-def tune(views: Views, folds: Places, router: RouterConfig) -> Tuned:
-    """The best settings for the prompts. Folds [m] are left out one at a time to see what they are worth."""
+def tune(see: See, folds: Places, router: RouterConfig, signals: Signals | None = None) -> Tuned:
+    """The best settings for the prompts. Folds [m] are left out one at a time to see what they are worth.
+
+    `see` gives the views of all prompts under some settings; `signals` are given where their weights shall be fitted.
+    """
+    views = see(router)
     held_out = np.zeros(len(folds), dtype=np.intp)
     names = np.unique(folds)
     for fold in names:
         tested = np.flatnonzero(folds == fold)
-        fitted = fit(views.take(np.flatnonzero(folds != fold)), router)
-        held_out[tested] = decide(views.take(tested), fitted)
-    return Tuned(tally(views, decide(views, router)), tally(views, held_out), fit(views, router), len(names))
+        fitted = fit(see, np.flatnonzero(folds != fold), router, signals)
+        held_out[tested] = decide(see(fitted).take(tested), fitted)
+    whole = fit(see, np.arange(len(folds)), router, signals)
+    return Tuned(tally(views, decide(views, router)), tally(views, held_out), whole, len(names))
 
 
-def fit(views: Views, router: RouterConfig) -> RouterConfig:
-    """The config's settings with those that suit the prompts best; what makes no difference stays as it is."""
-    if views.signals is not None:
-        router = _fit_weights(views, router)
-    rated = score_by(views, router)
-    thresholds = sorted({*THRESHOLDS, router.confidence_threshold})
-    keyed: list[float | None] = [router.confidence_threshold_keyword]
-    if np.any(views.confidence[:, SCORED:] > ABSENT):
-        keyed += [None, *KEYWORD_THRESHOLDS]
-    worth = np.array([[_worth(rated, _set(router, threshold, key)) for key in keyed] for threshold in thresholds])
-    # A peak of one threshold between worse ones is chance: its neighbours count as well.
-    padded = np.pad(worth, ((1, 1), (0, 0)), mode="edge")
-    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
-    best = np.argwhere(smooth >= smooth.max() - 1e-9)
-    near = min(best.tolist(), key=lambda at: (abs(thresholds[at[0]] - router.confidence_threshold), at[1]))
-    return _set(router, thresholds[near[0]], keyed[near[1]])
+def fit(see: See, chosen: Places, router: RouterConfig, signals: Signals | None = None) -> RouterConfig:
+    """The settings with those that suit the prompts at `chosen` best; what makes no difference stays as it is."""
+    if signals is not None:
+        router = _fit_weights(Signals(signals.values[chosen], signals.gold[chosen]), router)
+    views = see(router).take(chosen)
+    return _fit_thresholds(views, router) if views.nobody.sum() >= FEWEST_NOBODY else router
 
 
 def decide(views: Views, router: RouterConfig) -> Places:
-    """[m]: the experts' places under these settings, n for the fallback."""
-    return score_by(views, router).choose(router.confidence_threshold, router.keyword_threshold)
+    """[m]: the experts' places under these thresholds, n for the fallback."""
+    return views.choose(router.confidence_threshold, router.keyword_threshold)
 
 
 def tally(views: Views, chosen: Places) -> Tally:
-    worth = views.rate(chosen)
-    return Tally(float((worth == 1).mean()), float((worth == UNANSWERED).mean()))
-
-
-def score_by(views: Views, router: RouterConfig) -> Views:
-    """The views with the confidences that these weights and this temperature give; a fitted scorer has its own."""
-    if views.signals is None:
-        return views
-    weights = np.array([getattr(router.scoring_weights, name) for name in SIGNALS])
-    scores = np.einsum("mcns,s->mcn", views.signals, weights) / router.softmax_temperature
-    shares = np.exp(scores - logsumexp(scores, axis=2, keepdims=True))
-    is_there = views.confidence[:, :SCORED] > ABSENT
-    confidence, place = views.confidence.copy(), views.place.copy()
-    confidence[:, :SCORED] = np.where(is_there, shares.max(axis=2), ABSENT)
-    place[:, :SCORED] = shares.argmax(axis=2)
-    return replace(views, confidence=confidence, place=place)
+    right = views.judge(chosen)
+    unanswered = ~right & (chosen == views.right.shape[1] - 1)
+    return Tally(float(right.mean()), float(unanswered.mean()))
 
 
 def deal_folds(cases: Sequence[Case]) -> Places:
@@ -120,19 +109,38 @@ def deal_folds(cases: Sequence[Case]) -> Places:
     return folds
 
 
-def _fit_weights(views: Views, router: RouterConfig) -> RouterConfig:
+def _fit_thresholds(views: Views, router: RouterConfig) -> RouterConfig:
+    thresholds = sorted({*THRESHOLDS, router.confidence_threshold})
+    keyed: list[float | None] = [router.confidence_threshold_keyword]
+    if views.has_keywords:
+        keyed += [None, *KEYWORD_THRESHOLDS]
+    accuracy = np.array([[_try(views, _set(router, threshold, key)) for key in keyed] for threshold in thresholds])
+    # A peak of one threshold between worse ones is chance: its neighbours count as well.
+    padded = np.pad(accuracy, ((1, 1), (0, 0)), mode="edge")
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    is_best = smooth >= smooth.max() - 1e-9
+    if is_best[thresholds.index(router.confidence_threshold), 0]:
+        return router
+    key = int(is_best.any(axis=0).argmax())
+    equal = np.flatnonzero(is_best[:, key])
+    return _set(router, thresholds[equal[len(equal) // 2]], keyed[key])
+
+
+def _try(views: Views, router: RouterConfig) -> float:
+    return float(views.judge(decide(views, router)).mean())
+
+
+def _set(router: RouterConfig, threshold: float, keyword_threshold: float | None) -> RouterConfig:
+    return replace(router, confidence_threshold=threshold, confidence_threshold_keyword=keyword_threshold)
+
+
+def _fit_weights(signals: Signals, router: RouterConfig) -> RouterConfig:
     """The weights and the temperature that make the right experts likeliest, by L-BFGS on their logarithms.
 
     That they differ from the config's costs as much as PRIOR_ROWS prompts at the distance e.
     """
-    assert views.signals is not None
-    column = np.where(views.confidence[:, 0] > ABSENT, 0, 1)
-    known = np.flatnonzero((views.gold >= 0) & (views.gold < views.signals.shape[2])
-                           & (views.confidence[:, :SCORED].max(axis=1) > ABSENT))
-    if not len(known):
-        return router
-    values = views.signals[known, column[known]].astype(np.float64)
-    gold, place = views.gold[known], np.arange(len(known))
+    known = np.flatnonzero(signals.gold >= 0)
+    values, gold, place = signals.values[known].astype(np.float64), signals.gold[known], np.arange(len(known))
     given = np.array([getattr(router.scoring_weights, name) for name in SIGNALS])
     start = np.maximum(given, 1e-3) / router.softmax_temperature
 
@@ -146,16 +154,10 @@ def _fit_weights(views: Views, router: RouterConfig) -> RouterConfig:
         slope = np.einsum("mn,mns->s", shares, values) * factors + 2 * PRIOR_ROWS * apart
         return float(loss) / len(known), slope / len(known)
 
+    if not len(known):
+        return router
     found = minimize(lose, np.zeros(len(SIGNALS)), jac=True, method="L-BFGS-B", bounds=[(-5, 5)] * len(SIGNALS))
     factors: Array = start * np.exp(found.x)
     weights = ScoringWeights(**{name: round(float(share), 3) for name, share in
                                 zip(SIGNALS, factors / factors.sum(), strict=True)})
     return replace(router, scoring_weights=weights, softmax_temperature=round(float(1 / factors.sum()), 4))
-
-
-def _worth(views: Views, router: RouterConfig) -> float:
-    return float(views.rate(views.choose(router.confidence_threshold, router.keyword_threshold)).mean())
-
-
-def _set(router: RouterConfig, threshold: float, keyword_threshold: float | None) -> RouterConfig:
-    return replace(router, confidence_threshold=threshold, confidence_threshold_keyword=keyword_threshold)

@@ -74,12 +74,13 @@ def changes_topic(text: str) -> bool:
 
 
 def _add_none(shares: Floats) -> Belief:
-    return np.append(shares.astype(np.float64), max(0.0, 1.0 - float(shares.sum())))
+    belief: Belief = np.append(shares.astype(np.float64), max(0.0, 1.0 - float(shares.sum())))
+    return belief
 
 
 def _spread(belief: Belief, trust: float) -> Belief:
     """What fits no expert may just say little: the less it is to be believed, the less it tells them apart."""
     empty = (1 - trust) * belief[-1]
-    spread = belief + empty / (len(belief) - 1) + LEAST
+    spread: Belief = belief + empty / (len(belief) - 1) + LEAST
     spread[-1] = belief[-1] - empty + LEAST
     return spread
