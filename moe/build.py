@@ -283,8 +283,12 @@ def find_troubles(config: Config, settings: Settings) -> list[str]:
         if reason:
             troubles.append(f'expert "{expert.label}" cannot answer: {reason}')
     try:
-        if Encoders(settings.models_folder).open(config.router.model_path) is None and config.router.model_path is None:
+        if config.router.classifies:
+            load_stage(config, settings.models_folder)
+        elif config.router.model_path is None and Encoders(settings.models_folder).open(None) is None:
             troubles.append(NO_ENCODER)
+        elif config.router.model_path:
+            Encoders(settings.models_folder).open(config.router.model_path)
     except NotReady as error:
         troubles.append(error.message)
     return troubles

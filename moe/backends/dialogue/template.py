@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, NoReturn
 
 import jinja2
 import jinja2.ext
+import jinja2.nodes
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,6 +27,9 @@ CHATML = (
 )
 MOST_REPEATED = 1_000_000
 LARGEST_POWER = 64
+# What no honest template needs for a conversation that fits a model.
+RENDER_LIMIT_S = 5.0
+LONGEST_PROMPT = 32 << 20
 _FAILURES = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError,
              MemoryError)
 _TOOLS = re.compile(r"\b(?:custom_)?tools\b")
@@ -39,7 +44,7 @@ class Template:
         environment = _Environment(
             trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols, _Generation]
         )
-        environment.filters["tojson"] = _to_json
+        environment.filters |= {"tojson": _to_json, _IN_TIME: _in_time}
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _format_now}
         try:
             self._template = environment.from_string(source or CHATML)
@@ -68,13 +73,26 @@ class Template:
             given["reasoning_effort"] = think
         try:
             try:
-                return self._template.render(given, messages=turns)
+                return self._write_out({**given, "messages": turns})
+            except SecurityError:
+                raise
             except (_Refusal, TemplateError):
-                return self._template.render(given, messages=_simplify(turns))
+                return self._write_out({**given, "messages": _simplify(turns)})
         except _Refusal as error:
             raise UpstreamRefusal(f"the model's chat template refuses this conversation: {error}") from error
         except _FAILURES as error:
             raise NotReady(f"the model's chat template fails: {error}", reason="broken chat template") from error
+
+
+    def _write_out(self, given: dict[str, Any]) -> str:
+        """A file is tried out with one short conversation only; a longer one may be what its template waits for."""
+        pieces, length = [], 0
+        for piece in self._template.generate({**given, _DUE: monotonic() + RENDER_LIMIT_S}):
+            pieces.append(piece)
+            length += len(piece)
+            if length > LONGEST_PROMPT:
+                raise SecurityError("it writes without end")
+        return "".join(pieces)
 
 
 def takes_tools(source: str) -> bool:
@@ -90,10 +108,28 @@ class _Refusal(Exception):
     """The template's own words against a conversation."""
 
 
+_DUE, _IN_TIME = "moe_due", "moe_in_time"
+
+
+@jinja2.pass_context
+def _in_time(context: jinja2.runtime.Context, items: Iterable[Any]) -> Iterator[Any]:
+    due = context.parent[_DUE]
+    for item in items:
+        if monotonic() > due:
+            raise SecurityError("it runs without end")
+        yield item
+
+
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox bounds `range`; this one bounds repetition too."""
+    """The sandbox bounds `range`; this one bounds repetition too, and the time that all loops take together."""
 
     intercepted_binops = frozenset({"*", "**"})
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
+        parsed = super()._parse(source, name, filename)
+        for loop in list(parsed.find_all(jinja2.nodes.For)):
+            loop.iter = jinja2.nodes.Filter(loop.iter, _IN_TIME, [], [], None, None, lineno=loop.lineno)
+        return parsed
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**" and abs(right) > LARGEST_POWER:

@@ -179,7 +179,7 @@ class _Writer:
         for step in filter(None, unquote(reference[1:]).split("/")):
             key = step.replace("~1", "/").replace("~0", "~")
             inner = dict(enumerate(found)) if isinstance(found, list) else found
-            place = int(key) if isinstance(found, list) and key.isdecimal() else key
+            place = int(key) if isinstance(found, list) and key.isdecimal() and len(key) < 10 else key
             if not isinstance(inner, dict) or place not in inner:
                 raise UpstreamRefusal(f"the schema refers to {reference[:80]!r}, which is not there")
             found = inner[place]

@@ -226,3 +226,15 @@ def test_settings_that_are_no_numbers_are_refused(sampling: Sampling) -> None:
 
 def test_biases_are_bounded() -> None:
     assert settle(Sampling(options={"logit_bias": {"5": 1e300, "6": -500}}), {}).logit_bias == ((5, 100.0), (6, -100.0))
+
+
+@pytest.mark.parametrize("body", [
+    "{% for i in range(99999) %}{% for j in range(99999) %}{{ 'x' * 1000 }}{% endfor %}{% endfor %}",
+    "{% for i in range(99999) %}{% for j in range(99999) %}{% set k = j %}{% endfor %}{% endfor %}",
+], ids=["writes", "runs"])
+def test_a_template_that_is_endless_only_for_longer_conversations_ends(body: str) -> None:
+    """The trial of a file renders one short message, so this one passes it."""
+    template = Template(f"{{% if messages|length > 1 %}}{body}{{% endif %}}hello")
+    assert template.render([user("Hello")]) == "hello"
+    with pytest.raises(NotReady, match="without end"):
+        template.render([system("Be brief."), user("Hello")])

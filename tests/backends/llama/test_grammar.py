@@ -43,7 +43,7 @@ def test_a_schema_may_contain_itself() -> None:
 @pytest.mark.parametrize("schema", [
     {"type": "thing"}, {"type": 5}, {"enum": []}, {"enum": "a"}, {"anyOf": []}, {"anyOf": [5]}, {"properties": 5},
     {"$ref": "https://example.org/schema"}, {"$ref": "#/nowhere"}, {"allOf": [{"$ref": "#"}]},
-    {"items": 5, "type": "array"},
+    {"items": 5, "type": "array"}, {"$defs": {"l": [1]}, "$ref": "#/$defs/l/" + "9" * 5000},
     {"type": "object", "required": "a"}, {"type": "string", "minLength": -1}, {"type": "array", "minItems": "two"},
     {"type": "string", "minLength": 5, "maxLength": 2}, {"type": "object", "properties": {"a": {"type": "thing"}}},
 ])
