@@ -31,7 +31,8 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
     packs = Packs()
     if sheet.is_readable:
         _check_experts(experts, sheet)
-        shipped = (ROOT / "config", ROOT / "defaults" / "config")  # the second in a container, where the first is a mount
+        # The second is a container's, where the first is a mount.
+        shipped = (ROOT / "config", ROOT / "defaults" / "config")
         folders = (folder, *shipped, *((experts_file.parent,) if experts_file else ()))
         packs = read_packs(experts.experts, sheet, folders)
     problems = (*main.faults, *sheet.faults)
