@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -89,6 +90,9 @@ class Servers:
         settings = folder / "config"
         settings.mkdir(parents=True, exist_ok=True)
         (settings / "config.json").write_text(json.dumps(config), "utf-8")
+        for part in ("heads", "vectors"):  # what set-up has fitted; else it would be fitted while we measure
+            if (ROOT / "data" / part).is_dir():
+                shutil.copytree(ROOT / "data" / part, folder / "data" / part, dirs_exist_ok=True)
         port, log = free_port(), folder / "errors.log"
         command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--config", str(settings), "--data", str(folder / "data")]
