@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,14 +20,13 @@ from ..dialects import openai
 from ..dialects.wire import encode
 from ..embed import Encoders
 from ..errors import BadRequest
-from ..log import LOGGER, OneLine
 from ..routing import Router
 from ..routing.heads import Heads
 from ..service import copy_examples
 from .bar import await_head, draw
 from .line import read_settings, say
 from .options import Misuse
-from .terminal import Terminal
+from .terminal import Terminal, say_warnings
 
 BAR_EVERY_S = 0.1
 
@@ -135,12 +132,7 @@ def write_whole(target: Path) -> Iterator[IO[bytes]]:
 
 def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router:
     """The router of the config, or of its settings and other experts; what is wrong with it is said, once."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("moe: %(message)s"))
-    logger = logging.getLogger(LOGGER)
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
+    say_warnings()
     copy_examples(settings.config_folder)
     config = read_config(settings.config_folder, experts_file=Path(experts) if experts else None)
     with closing(Heads()) as heads:

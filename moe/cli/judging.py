@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -18,7 +17,7 @@ from ..core import ChatRequest
 from ..embed import Embedder, Encoders
 from ..errors import NotReady
 from ..judge.cases import Case, describe_unknown, find_learnt, read_cases, settle_labels
-from ..log import LOGGER, OneLine
+from ..log import LOGGER
 from ..routing import Router
 from ..routing.head import Head
 from ..routing.heads import Heads, make_task, open_head
@@ -28,7 +27,7 @@ from ..routing.rows import Task
 from ..routing.stages import Trace
 from ..service import copy_examples
 from .bar import await_head, draw
-from .terminal import Terminal
+from .terminal import Terminal, say_warnings
 
 BAR_EVERY_S = 0.1
 
@@ -55,7 +54,7 @@ class Labelled(NamedTuple):
 
 def open_bench(settings: Settings, experts: str | None, terminal: Terminal) -> Bench:
     """Waits until the scorer is fitted; what is wrong is said on standard error. Raises ConfigError."""
-    _say_warnings()
+    say_warnings()
     copy_examples(settings.config_folder)
     config = read_config(settings.config_folder, experts_file=Path(experts) if experts else None)
     encoders = Encoders(settings.models_folder)
@@ -140,12 +139,3 @@ def _find_encoder(config: Config, encoders: Encoders) -> tuple[Config, Embedder 
             return config, None
         logging.getLogger(LOGGER).warning("%s", error.message)
         return _find_encoder(replace(config, router=replace(config.router, model_path=None)), encoders)
-
-
-def _say_warnings() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("moe: %(message)s"))
-    logger = logging.getLogger(LOGGER)
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from ..config import wants_plain_text
-from ..log import clean
+from ..log import LOGGER, OneLine, clean
 
 # A model's answer may hold anything: on a terminal nothing but line breaks and tabs may act.
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -81,3 +82,13 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _is_number(cell: str) -> bool:
     return not cell or cell.replace(".", "", 1).replace("-", "", 1).isdecimal()
+
+
+def say_warnings() -> None:
+    """Let the log's warnings reach the user, a line each, and nothing below them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("moe: %(message)s"))
+    logger = logging.getLogger(LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
