@@ -25,8 +25,11 @@ from moe.log import set_up
 from moe.service import Service
 from moe.web.chat import add_chat
 from moe.web.edge import Edge, name_request, request_id
-from moe.web.errors import add_errors, refuse
+from moe.web.errors import add_errors, refuse, speaks_anthropic
 from moe.web.guard import ALLOWED_HEADERS, EXPOSED_HEADERS
+from moe.web.intake import Uploads
+from moe.web.manage import add_manage
+from moe.web.messages import add_messages
 from moe.web.models import add_models
 from moe.web.ops import add_ops
 from moe.web.server import CannotListen, Server
@@ -57,6 +60,8 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     @app.after_request
     def stamp(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
+        if speaks_anthropic():
+            response.headers["Request-Id"] = request_id()
         origin = request.headers.get("Origin")
         if origin and response.status_code != 403:
             response.headers["Access-Control-Allow-Origin"] = origin
@@ -68,7 +73,9 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
 
     add_errors(app)
     add_chat(app, edge)
+    add_messages(app, edge)
     add_models(app, edge)
+    add_manage(app, edge)
     add_ops(app, edge)
     return app
 
@@ -106,6 +113,7 @@ def main(arguments: list[str]) -> int:
     server = Server(
         create_app(service, ending=ending), host=service.host, port=service.port, refuse=refuse, on_cut=ending.set,
         threads=config.threads, max_body_bytes=config.max_body_bytes_media,
+        uploads=Uploads(settings.data_folder / "blobs", config.max_upload_bytes),
     )
     try:
         server.bind()

@@ -268,6 +268,7 @@ ask_language() {
 make_encoder() {
     current=$(cat "$models/encoder/current" 2>/dev/null || true)
     [ -f "$models/encoder/$current/encoder.json" ] || current=
+    case $current in *+*) grep -q '"quick"' "$models/encoder/$current/encoder.json" || current= ;; esac
     if [ -n "$current" ] && { [ -z "$language" ] || [ "$current" = "$(encoder_name "$language")" ]; }; then return; fi
     if [ -n "$if_needed" ] && [ -z "$language" ] && [ -f venv/.stamp-encoder ]; then return; fi
     [ -n "$language" ] || ask_language

@@ -13,10 +13,22 @@ Finish = Literal["stop", "length", "tool_calls", "load", "unload"]
 KeepAlive = str | int | float
 
 
-class Text(Struct, frozen=True, gc=False):
-    """Plain text; in a stream, the next piece of the answer."""
+class TokenLogprob(Struct, frozen=True, gc=False):
+    """How likely a token was, as a natural logarithm, and the likeliest tokens in its place, the best first.
+
+    Bytes of a token that make no whole character stand in it as surrogate escapes.
+    """
+
+    token: str
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+class Text(Struct, frozen=True):
+    """Plain text; in a stream, the next piece of the answer, with the log probabilities of its tokens if asked for."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Thinking(Struct, frozen=True, gc=False):
@@ -30,6 +42,20 @@ class Image(Struct, frozen=True, gc=False):
 
     data: str
     media_type: str = "image/png"
+
+
+class ImageLink(Struct, frozen=True, gc=False):
+    """An image that lies somewhere else: fetched before anybody is asked, or refused."""
+
+    url: str
+
+
+class Document(Struct, frozen=True, gc=False):
+    """A file as base64 text without a `data:` prefix; it is read before anybody is asked. `name` may be ""."""
+
+    data: str
+    media_type: str = ""
+    name: str = ""
 
 
 class ToolCall(Struct, frozen=True, gc=False):
@@ -48,7 +74,7 @@ class ToolResult(Struct, frozen=True, gc=False):
     content: str
 
 
-Part = Text | Thinking | Image | ToolCall | ToolResult
+Part = Text | Thinking | Image | ImageLink | Document | ToolCall | ToolResult
 
 
 class Message(Struct, frozen=True):
@@ -64,7 +90,7 @@ class Message(Struct, frozen=True):
 
     @property
     def has_image(self) -> bool:
-        return any(isinstance(part, Image) for part in self.parts)
+        return any(isinstance(part, Image | ImageLink) for part in self.parts)
 
     @property
     def has_tools(self) -> bool:
@@ -72,7 +98,8 @@ class Message(Struct, frozen=True):
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
-    """How to sample. None means: the backend's default. `options` holds an engine's own settings (Ollama names)."""
+    """How to sample. None means: the backend's default. `options` holds an engine's own settings (Ollama names);
+    `logit_bias` maps a token's id to what is added to its logit."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -84,11 +111,15 @@ class Sampling(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    logit_bias: dict[str, float] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
 
 class Completion(Struct, frozen=True, kw_only=True):
-    """A bare prompt that must not be dressed as a chat: fill-in-the-middle, raw prompts, own templates."""
+    """A bare prompt that must not be dressed as a chat: fill-in-the-middle, raw prompts, own templates.
+
+    `further` are more prompts, each to be answered by itself; with `echo` an answer begins with its prompt.
+    """
 
     prompt: str = ""
     suffix: str = ""
@@ -97,12 +128,18 @@ class Completion(Struct, frozen=True, kw_only=True):
     raw: bool = False
     context: tuple[int, ...] = ()
     images: tuple[Image, ...] = ()
+    further: tuple[str, ...] = ()
+    echo: bool = False
 
 
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """What a client asked, free of any dialect. `format` is "json", a JSON schema, or None.
 
-    `format_name` and `format_strict` are what OpenAI's clients say of a schema beside it.
+    `format_name` and `format_strict` are what OpenAI's clients say of a schema beside it. `logprobs` asks for the log
+    probability of each token with so many of the likeliest in its place, None for none. `n` answers are given.
+    `effort` is the client's own word for `think`, where it used one. `unheeded` names what it asked beside all this and
+    nobody here can give. `calls_functions`: it knows calls only as they were before there were tools.
+    `client` is whose turn it uses up where requests have to wait.
     """
 
     model: str = ""
@@ -116,9 +153,15 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     format_name: str = ""
     format_strict: bool | None = None
     think: bool | str | None = None
+    effort: str = ""
+    logprobs: int | None = None
+    n: int = 1
+    unheeded: tuple[str, ...] = ()
+    calls_functions: bool = False
     stream: bool = False
     include_usage: bool = False
     keep_alive: KeepAlive | None = None
+    client: str = ""
 
     @property
     def user_texts(self) -> tuple[str, ...]:
@@ -157,22 +200,33 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Heartbeat(Struct, frozen=True, gc=False):
-    """Nothing yet, still waiting: yielded several times a second so that no wall is silent for long."""
+    """Nothing yet, still waiting: yielded several times a second so that no wall is silent for long.
+
+    `is_queued`: nobody has been asked yet, because others come first.
+    """
+
+    is_queued: bool = False
 
 
 class Started(Struct, frozen=True, kw_only=True):
-    """Who answers: the first chunk that leaves dispatch, just before the answer's own first chunk."""
+    """Who answers: the first chunk that leaves dispatch, just before the answer's own first chunk.
+
+    `ignored` names what was asked and cannot be had of this model.
+    """
 
     expert: str
     model: str
     failed: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """The end of an answer: comes last, exactly once. `context` is Ollama's opaque token list; the log probabilities
+    """The end of an answer: comes last, exactly once. `stop_sequence` is the one that ended it, "" where none did or
+    nobody knows. `context` is Ollama's opaque token list; the log probabilities
     of its tokens, their mean and the least, say how sure a local model was."""
 
     finish: Finish = "stop"
+    stop_sequence: str = ""
     usage: Usage | None = None
     context: tuple[int, ...] = ()
     mean_logprob: float | None = None
@@ -250,56 +304,3 @@ class Answer(Struct, frozen=True):
 
 
 Clock = Callable[[], float]
-
-
-class Whole(Struct, frozen=True, kw_only=True):
-    """A finished answer, gathered from its chunks."""
-
-    text: str = ""
-    thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-    done: Done = Done()
-
-
-class Head(Struct, frozen=True, kw_only=True):
-    """What a reply is stamped with: `created` in Unix seconds."""
-
-    request_id: str
-    model: str
-    created: float
-
-
-class Ending(Struct, frozen=True, kw_only=True):
-    """What is known only when an answer is over; times in nanoseconds since the request came in.
-
-    `extras` becomes the reply's `x_moe` object.
-    """
-
-    done: Done
-    elapsed_ns: int
-    first_token_ns: int
-    extras: dict[str, Any] = field(default_factory=dict)
-
-
-class ModelCard(Struct, frozen=True, kw_only=True):
-    """One entry of a model list: a virtual model, an expert, or an upstream model.
-
-    `size` in bytes, `modified` in Unix seconds, `expires` likewise or 0. `routes_to` says in words what a
-    virtual model or expert leads to.
-    """
-
-    name: str
-    kind: Literal["virtual", "expert", "model"] = "expert"
-    description: str = ""
-    system: str = ""
-    routes_to: str = ""
-    size: int = 0
-    size_vram: int = 0
-    digest: str = ""
-    modified: float = 0.0
-    expires: float = 0.0
-    family: str = ""
-    parameter_size: str = ""
-    quantization: str = ""
-    context_length: int = 0
-    capabilities: tuple[str, ...] = ("completion",)

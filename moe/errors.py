@@ -6,7 +6,7 @@ MoeError
 │   ├── BadRequest 400          ├── Forbidden 403        ├── NotFound 404 ── ModelNotFound
 │   ├── MethodNotAllowed 405    ├── RequestTimeout 408   ├── TooLarge 413
 │   ├── TooManyRequests 429     └── HeadersTooLarge 431
-├── Unavailable 503             nothing could answer ── Busy (no thread is free)
+├── Unavailable 503             nothing could answer ── Busy (no thread or place is free)
 ├── Unanswered 503              every candidate failed
 └── BackendError                one upstream failed; dispatch decides what follows
     ├── Unreachable             refused, unresolvable: no connection came to be
@@ -15,6 +15,8 @@ MoeError
     ├── BrokenStream            reset before a byte, or died in mid-answer
     ├── UpstreamRefusal         400/413/422: the request itself is at fault; passed on, never resent
     ├── UpstreamFailure         401/403/404/408/429/5xx, or an error told with 200
+    ├── InvalidAnswer           JSON was asked for, and twice it was none, or not what the schema says
+    ├── Crowded                 too many wait for it already; becomes Busy
     └── NotReady                no model, engine not installed, file missing: says what to do
 """
 
@@ -116,13 +118,13 @@ class Unavailable(MoeError):
 
 
 class Busy(Unavailable):
-    """Every thread that may serve an answer is taken."""
+    """Every thread that may serve an answer is taken, every place in the queue, or every model by others."""
 
     code = "server_busy"
 
-    def __init__(self) -> None:
+    def __init__(self, *, retry_after_s: float = 1) -> None:
         super().__init__("server busy, please try again.  maximum pending requests exceeded")
-        self.retry_after_s = 1
+        self.retry_after_s = retry_after_s
 
 
 class Unanswered(Unavailable):
@@ -130,10 +132,11 @@ class Unanswered(Unavailable):
 
     code = "no_expert_available"
 
-    def __init__(self, tried: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, tried: tuple[tuple[str, str], ...], *, retry_after_s: float | None = None) -> None:
         told = "; ".join(f"{label}: {reason}" for label, reason in tried) or "nothing is configured"
         super().__init__(f"no expert could answer ({told})")
         self.tried = tried
+        self.retry_after_s = retry_after_s
 
 
 class BackendError(MoeError):
@@ -192,6 +195,24 @@ class UpstreamFailure(BackendError):
         self.upstream_status = upstream_status
         self.retry_after_s = retry_after_s
         self.is_worth_a_retry = upstream_status in (408, 429) or upstream_status >= 500
+
+
+class InvalidAnswer(BackendError):
+    """`said` was the answer, `fault` is what is wrong with it, in words for the model that said it; neither is logged
+    or told to the client, who learns which part of the schema is broken."""
+
+    code = "invalid_structured_output"
+
+    def __init__(self, message: str, *, said: str, fault: str) -> None:
+        super().__init__(message, reason=message)
+        self.said = said
+        self.fault = fault
+
+
+class Crowded(BackendError):
+    status = 503
+    code = "server_busy"
+    reason = "too many are waiting"
 
 
 class NotReady(BackendError):

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -63,8 +63,9 @@ class Repository:
     revision: str
     folder: Path
 
-    def fetch(self, file: str, *, sha256: str | None = None) -> Path:
-        """`file` in the folder, checked against `sha256` or, without one, against the hub's own metadata.
+    def fetch(self, file: str, *, sha256: str | None = None, told: Callable[[int], None] | None = None) -> Path:
+        """`file` in the folder, checked against `sha256` or, without one, against the hub's own metadata; `told` how
+        many bytes there are, whenever there are more, in place of a bar on the terminal.
 
         Raises HubError. A broken download goes on next time; one with a wrong checksum is thrown away.
         """
@@ -79,7 +80,7 @@ class Repository:
                 return path
             part = path.with_name(f"{path.name}.{checksum[:12]}.part")
             self.folder.mkdir(parents=True, exist_ok=True)
-            _receive(url, part, size_bytes=promised.size)
+            _receive(url, part, size_bytes=promised.size, told=told)
         try:
             verify(part, checksum, name=path.name)
         except ValueError as error:
@@ -127,7 +128,7 @@ def _feed(state: Any, path: Path) -> str:
     return str(state.hexdigest())
 
 
-def _receive(url: str, part: Path, *, size_bytes: int | None) -> None:
+def _receive(url: str, part: Path, *, size_bytes: int | None, told: Callable[[int], None] | None) -> None:
     """Append to `part` what is missing of it.
 
     By plain HTTP, since the library's own download keeps nothing of a file that was cut off by Ctrl-C or a crash:
@@ -140,12 +141,13 @@ def _receive(url: str, part: Path, *, size_bytes: int | None) -> None:
             held = 0
         _check_room(part.parent, size_bytes - held)
     name = part.name.rsplit(".", 2)[0]
+    shown = _show_to(told, held) if told else None if sys.stderr.isatty() else _Lines
     with part.open("ab") as file:
         try:
             http_get(
                 url, file, resume_size=held, expected_size=size_bytes, displayed_filename=name,
                 headers=build_hf_headers() | {"Accept-Encoding": "identity"},
-                tqdm_class=None if sys.stderr.isatty() else _Lines,
+                tqdm_class=shown,
             )  # fmt: skip
         except TransportError as error:
             if file.tell() == 0:
@@ -176,6 +178,23 @@ class _Lines(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         self.fp.write(f"{self}\n")
+
+
+def _show_to(told: Callable[[int], None], held: int) -> type[tqdm]:
+    """A bar that draws nothing and calls `told` with the bytes there are, from `held` on."""
+
+    class Counter(tqdm):
+        def __init__(self, *args: Any, **given: Any) -> None:
+            super().__init__(*args, **given | {"disable": True})  # type: ignore[no-untyped-call]
+            self.there = held
+            told(held)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.there += int(n or 0)
+            told(self.there)
+            return None
+
+    return Counter
 
 
 @contextmanager

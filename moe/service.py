@@ -10,8 +10,10 @@ from pathlib import Path
 
 from .backends.engine import Engine
 from .backends.machine import give_back
+from .backends.manage import Stock
+from .backends.queues import Queues
 from .backends.shelf import Shelf
-from .build import Address, build_gateway
+from .build import build_gateway
 from .config import Config, Settings, read_config
 from .config.settings import ROOT
 from .embed import Encoders
@@ -19,6 +21,7 @@ from .errors import ConfigError
 from .metrics import Statistics
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
+from .upstreams import Address
 from .web.guard import Guard
 
 log = logging.getLogger("moe.service")
@@ -42,6 +45,8 @@ class Service:
         self.heads = Heads()
         self._shelf = Shelf(self.config.memory)
         self._statistics = Statistics(settings.data_folder / "models.json")
+        self._stock = Stock.open(settings)
+        self._queues = Queues()
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
         self._reloading = threading.Lock()
@@ -70,8 +75,7 @@ class Service:
         self._own = own
         for warning in self.config.warnings:
             log.warning("%s", warning)
-        problem = self._statistics.load()
-        if problem:
+        for problem in filter(None, (self._statistics.load(), self._stock.aliases.load())):
             log.warning("%s", problem)
         self._adopt(self.config)
         self._statistics.start()
@@ -101,6 +105,7 @@ class Service:
     def close(self) -> None:
         self._ended.set()
         self.heads.close()
+        self._stock.downloads.close()
         self._statistics.close()
         self._engine.close()
         self._shelf.close()
@@ -109,7 +114,8 @@ class Service:
         guard = Guard(config.server, config.rate_limit, host=self.host, hosts=self.settings.hosts)
         gateway = build_gateway(
             config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
-            shelf=self._shelf, statistics=self._statistics, own=self._own,
+            shelf=self._shelf, statistics=self._statistics, stock=self._stock, queues=self._queues,
+            own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)
@@ -122,7 +128,7 @@ class Service:
         self._shelf.resize(config.memory)
 
     def _warn_of_lasting(self, config: Config) -> None:
-        for name in ("host", "port", "threads", "max_body_bytes_media"):
+        for name in ("host", "port", "threads", "max_body_bytes_media", "max_upload_bytes"):
             if getattr(config.server, name) != getattr(self.config.server, name):
                 log.warning("server.%s takes effect at the next start", name)
 

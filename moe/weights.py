@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -129,8 +129,8 @@ def check_same(path: Path, file: File) -> None:
         raise WeightsError(f"{path} is there, but is not the hub's file of that name: move it away first") from error
 
 
-def fetch(repository: Repository, file: File) -> Path:
-    path = repository.fetch(file.name)
+def fetch(repository: Repository, file: File, *, told: Callable[[int], None] | None = None) -> Path:
+    path = repository.fetch(file.name, told=told)
     with path.open("rb") as content:
         found = content.read(len(MAGIC))
     if found != MAGIC:

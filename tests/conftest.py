@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+
 import pytest
+
+# Hundreds of programs are started: where bytecode may not be kept, as in many containers, each compiles all anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# A shell has what it starts in the background ignore Ctrl-C, and so would every program that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,6 +18,7 @@ from moe.config import Settings
 from moe.pipeline.gateway import Gateway
 from moe.service import Service
 from moe.web.errors import refuse
+from moe.web.intake import Uploads
 from moe.web.server import Server
 
 # Nothing listens there, so no test ever talks to an Ollama that a developer has running.
@@ -69,6 +70,7 @@ def live_server(
     server = Server(
         create_app(service, ending=ending), host=service.host, port=service.port, refuse=refuse, on_cut=ending.set,
         threads=limits.threads, max_body_bytes=limits.max_body_bytes_media,
+        uploads=Uploads(settings.data_folder / "blobs", limits.max_upload_bytes),
     )
     server.bind()
     service.start(own=(service.host, server.port))

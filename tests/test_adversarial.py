@@ -357,7 +357,7 @@ NOT_FOUND = ("/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1/model
 
 
 @pytest.mark.parametrize("target", NOT_FOUND, ids=lambda target: target[:40])
-def test_an_odd_target_is_a_404_in_json(server: Live, target: str) -> None:
+def test_an_odd_target_is_a_404(server: Live, target: str) -> None:
     reply = call(server, "GET", target)
     assert_refused(reply, target if target.startswith("/v1") else "/", 404)
     assert "x-evil" not in reply.headers
@@ -402,7 +402,7 @@ def test_options_is_answered_everywhere_without_a_body(server: Live) -> None:
         assert "content-type" not in reply.headers
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1/nowhere", "/v1/embeddings", "/api/pull", "/v1beta", "/api"])
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/nowhere", "/v1/embeddings", "/api/web_search", "/v1beta", "/api"])
 def test_an_unknown_path_is_a_404_in_its_dialect(server: Live, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         assert_refused(call(server, method, path, b"{" if method == "POST" else None), path, 404)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,14 @@ from moe.config.settings import ROOT
 
 FLOORS = (
     {"core", "errors", "options", "__version__"},
-    {"net"},
-    {"config", "metrics", "log", "hub"},
+    {"net", "replies"},
+    {"config", "metrics", "log", "hub", "aliases"},
     {"engines"},
     {"embed", "weights"},
     {"backends", "dialects", "routing", "encoders"},
-    {"pipeline", "judge"},
-    {"build", "web"},
+    {"pipeline", "judge", "training"},
+    {"upstreams", "web"},
+    {"build"},
     {"service"},
     {"app", "cli"},
     {"__main__"},
@@ -34,7 +35,7 @@ PLACES = {
     "litellm": {"moe/backends/engine.py"},
     "onnxruntime": {"moe/engines.py", "moe/encoders/workshop.py"},
     "sentence_transformers": {"moe/embed/transformer.py"},
-    "torch": {"moe/embed/transformer.py", "moe/routing/classifier.py"},
+    "torch": {"moe/embed/transformer.py", "moe/routing/classifier.py", "moe/training/learner.py"},
     "llama_cpp": {"moe/backends/llama/library.py"},
     "sentencepiece": {"moe/engines.py"},
     "scipy": {"moe/routing/learner.py", "moe/routing/mixing.py", "moe/judge/tuning.py"},
@@ -55,16 +56,24 @@ def room_of(file: Path) -> str:
     return parts[1] if len(parts) > 1 else parts[0]
 
 
-def imports(file: Path) -> Iterator[tuple[tuple[str, ...], int]]:
+@cache
+def parse(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(file: Path) -> list[tuple[tuple[str, ...], int]]:
     """Every import with its line: ("moe", "config", "schema") however it is written."""
     package = file.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    found: list[tuple[tuple[str, ...], int]] = []
+    for node in ast.walk(parse(file)):
         if isinstance(node, ast.Import):
-            yield from ((tuple(alias.name.split(".")), node.lineno) for alias in node.names)
+            found += ((tuple(alias.name.split(".")), node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = (*base, *(node.module or "").split(".")) if node.module else base
-            yield from (((*module, alias.name), node.lineno) for alias in node.names)
+            found += (((*module, alias.name), node.lineno) for alias in node.names)
+    return found
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if room_of(file) != "__init__"], ids=where)
@@ -87,7 +96,7 @@ def test_it_is_imported_in_its_place_only(package: str) -> None:
 @pytest.mark.parametrize("package", HEAVY)
 def test_what_is_heavy_is_imported_only_when_it_is_needed(package: str) -> None:
     for file in FILES:
-        top = ast.parse(file.read_text(encoding="utf-8")).body
+        top = parse(file).body
         eager = [node for node in top if isinstance(node, (ast.Import, ast.ImportFrom))]
         names = [alias.name for node in eager for alias in node.names]
         names += [node.module or "" for node in eager if isinstance(node, ast.ImportFrom)]
@@ -95,7 +104,7 @@ def test_what_is_heavy_is_imported_only_when_it_is_needed(package: str) -> None:
 
 
 def test_only_one_module_reads_the_environment() -> None:
-    readers = {where(file) for file in FILES for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    readers = {where(file) for file in FILES for node in ast.walk(parse(file))
                if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
                and isinstance(node.value, ast.Name) and node.value.id == "os"}
     assert readers == {"moe/config/settings.py"}
@@ -123,5 +132,5 @@ def known_part(path: tuple[str, ...], by_name: dict[tuple[str, ...], Path]) -> t
 
 @pytest.mark.parametrize("file", FILES, ids=where)
 def test_a_module_says_in_its_first_sentence_what_it_is(file: Path) -> None:
-    code = ast.parse(file.read_text(encoding="utf-8"))
+    code = parse(file)
     assert not code.body or ast.get_docstring(code)

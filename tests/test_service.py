@@ -286,8 +286,8 @@ def test_the_scorer_is_fitted_beside_the_answers_and_again_when_an_examples_file
         before = scores(server.url, "a sharp knife")
         with pack.open("a", encoding="utf-8") as file:
             file.write('{"text": "which knife is sharp"}\n')
-        assert becomes(lambda: note(server.url) == "" and scores(server.url, "a sharp knife") != before)
-        assert scores(server.url, "a sharp knife")["chef"]["grams"] > before["chef"]["grams"]
+        # Until the new scorer is fitted the four-signal one tells no grams.
+        assert becomes(lambda: scores(server.url, "a sharp knife")["chef"].get("grams", 0.0) > before["chef"]["grams"])
 
 
 def test_lemoe_s_scorer_fits_nothing(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ class Absent:
     def misfit(self, request: ChatRequest) -> str:
         return ""
 
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        return ()
+
     def is_remote(self, model: str) -> bool:
         return False
 

@@ -13,9 +13,17 @@ from ..errors import BackendError, NotReady
 from .api_wire import write_extras, write_request
 from .base import BEAT, HEARTBEAT_S, Chunks
 from .engine import INSTALL, Arrived, Engine
+from .wishes import find_asked, obey
 
 # Servers of open models, which take more than OpenAI's own API, where an unknown field is an error.
 OPEN_PROVIDERS = frozenset({"", "hosted_vllm", "openai_like", "custom_openai", "llamafile", "lm_studio"})
+
+
+# What LiteLLM would drop for a model it does not know.
+ALWAYS_PASSED = ("reasoning_effort", "logprobs", "top_logprobs", "logit_bias", "parallel_tool_calls", "tool_choice")
+_TRANSLATED = ("seed", "presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias", "tool_choice",
+               "reasoning_effort")
+_EXTRAS = ("top_k", "min_p", "repeat_penalty")
 
 
 class Api:
@@ -32,6 +40,9 @@ class Api:
         self._base = _complete_base(base) if expert.provider in ("", "openai") else base
 
     def chat(self, request: ChatRequest) -> Chunks:
+        return obey(self._ask(request), request)
+
+    def _ask(self, request: ChatRequest) -> Chunks:
         key = self._key()
         call = write_request(request) | {
             "model": self.spell_model(request.model),
@@ -43,8 +54,10 @@ class Api:
         }
         if self._base:
             call["api_base"] = self._base
-            if self._takes_extras and (extras := write_extras(request)):
-                call["extra_body"] = extras
+            if self._takes_extras:
+                call["allowed_openai_params"] = [name for name in ALWAYS_PASSED if name in call]
+                if extras := write_extras(request):
+                    call["extra_body"] = extras
         task, arrived = self._engine.start(call, connect_s=self._runner.connect_timeout_s, key=key)
         try:
             yield from _take(arrived)
@@ -56,6 +69,14 @@ class Api:
             return "does not support raw completions"
         has_image = request.has_image or any(m.has_image for m in request.messages)
         return "does not support images" if has_image and not self._expert.vision else ""
+
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        """What LiteLLM leaves out for this provider, as far as it says so."""
+        if self._takes_extras:
+            return ()
+        known = self._engine.parameters(self.spell_model(request.model))
+        missing = [name for name in _TRANSLATED if known and name not in known]
+        return find_asked(request, *missing, *_EXTRAS)
 
     def is_remote(self, model: str) -> bool:
         return True

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import structs
 
-from ..core import ChatRequest, Chunk, Done, Finish, Image, Message, Text, Thinking, ToolCall, ToolResult, Usage
+from ..core import (
+    ChatRequest,
+    Chunk,
+    Done,
+    Finish,
+    Image,
+    Message,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from ..errors import BrokenStream
+from .logprobs import read_logprobs
 
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "max_tokens")
 _FINISH: dict[str, Finish] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
@@ -17,16 +30,11 @@ _FINISH: dict[str, Finish] = {"length": "length", "tool_calls": "tool_calls", "f
 def write_request(request: ChatRequest) -> dict[str, Any]:
     """The keyword arguments of a streamed completion, model and credentials left out."""
     call: dict[str, Any] = {
-        "messages": [_write_message(message) for message in request.messages],
+        "messages": [_write_message(message) for message in number_calls(request.messages)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for name in _SAMPLING:
-        value = getattr(request.sampling, name)
-        if value is not None:
-            call[name] = value
-    if request.sampling.stop:
-        call["stop"] = list(request.sampling.stop)
+    call |= _write_sampling(request)
     if request.tools:
         call["tools"] = list(request.tools)
         for name in ("tool_choice", "parallel_tool_calls"):
@@ -36,8 +44,21 @@ def write_request(request: ChatRequest) -> dict[str, Any]:
         call["response_format"] = {"type": "json_object"}
     elif request.format is not None:
         call["response_format"] = {"type": "json_schema", "json_schema": _write_schema(request)}
-    if isinstance(request.think, str):
-        call["reasoning_effort"] = request.think
+    effort = request.effort or request.think
+    if isinstance(effort, str):
+        call["reasoning_effort"] = effort
+    return call
+
+
+def _write_sampling(request: ChatRequest) -> dict[str, Any]:
+    sampling = request.sampling
+    call = {name: value for name in _SAMPLING if (value := getattr(sampling, name)) is not None}
+    if sampling.stop:
+        call["stop"] = list(sampling.stop)
+    if sampling.logit_bias:
+        call["logit_bias"] = sampling.logit_bias
+    if request.logprobs is not None:
+        call |= {"logprobs": True, "top_logprobs": request.logprobs}  # some servers insist on the number
     return call
 
 
@@ -53,11 +74,37 @@ def write_extras(request: ChatRequest) -> dict[str, Any]:
     return {name: value for name, value in extras.items() if value is not None}
 
 
+def number_calls(messages: Iterable[Message]) -> Iterator[Message]:
+    """The messages with an id for every call that has none, as Ollama's clients and old ones leave it; results of calls
+    get theirs in turn."""
+    count = 0
+    waiting: list[tuple[str, str]] = []
+    for message in messages:
+        parts: list[Any] = []
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                part = structs.replace(part, id=part.id or f"call_{count}")
+                waiting.append((part.name, part.id))
+                count += 1
+            elif isinstance(part, ToolResult):
+                call_id = part.call_id or _next_call(waiting, part.name) or f"call_{count}"
+                part = structs.replace(part, call_id=call_id)
+                waiting = [each for each in waiting if each[1] != call_id]
+            parts.append(part)
+        yield structs.replace(message, parts=tuple(parts)) if message.has_tools else message
+
+
+def _next_call(waiting: list[tuple[str, str]], name: str) -> str:
+    """The first call without a result, of this name where one is told; "" for none."""
+    return next((call_id for known, call_id in waiting if name in ("", known)), "")
+
+
 class ChunkReader:
     """Reads the pieces of one stream; tool calls arrive in parts and leave whole."""
 
     def __init__(self) -> None:
         self._calls: dict[int, dict[str, str]] = {}
+        self._places: dict[int, int] = {}
         self._finish = ""
         self._usage: Usage | None = None
 
@@ -72,7 +119,9 @@ class ChunkReader:
             if thinking:
                 yield Thinking(thinking)
             if delta.content:
-                yield Text(delta.content)
+                odds = getattr(choice, "logprobs", None)
+                told = odds.get("content") if isinstance(odds, dict) else getattr(odds, "content", None)
+                yield Text(delta.content, read_logprobs(told))
             for part in delta.tool_calls or ():
                 self._gather(part)
 
@@ -84,7 +133,7 @@ class ChunkReader:
         """
         if not (stream.received_finish_reason or stream.intermittent_finish_reason):
             raise BrokenStream("the stream ended without its end mark")
-        for index, call in sorted(self._calls.items()):
+        for index, call in self._calls.items():
             yield ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"] or "{}")
         finish = "tool_calls" if self._calls else _FINISH.get(self._finish, "stop")
         is_counted = any(getattr(piece, "usage", None) is not None for piece in stream.chunks)
@@ -92,7 +141,13 @@ class ChunkReader:
         yield Done(finish=finish, usage=usage)
 
     def _gather(self, part: Any) -> None:
-        call = self._calls.setdefault(part.index or 0, {"id": "", "name": "", "arguments": ""})
+        """Some servers number every call 0: a new id there begins a new call."""
+        index = part.index or 0
+        place = self._places.setdefault(index, len(self._calls))
+        known = self._calls.get(place, {}).get("id")
+        if part.id and known and part.id != known:
+            place = self._places[index] = len(self._calls)
+        call = self._calls.setdefault(place, {"id": "", "name": "", "arguments": ""})
         call["id"] = call["id"] or part.id or ""
         call["name"] += part.function.name or ""
         call["arguments"] += part.function.arguments or ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..core import ChatRequest, Chunk, Heartbeat
 
@@ -32,6 +32,9 @@ class Backend(Protocol):
     def misfit(self, request: ChatRequest) -> str:
         """Why this model cannot serve this request ("does not support tools"), "" when it can or nobody knows."""
 
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        """What `request` asks and this model cannot give, though it answers: fields under OpenAI's names."""
+
     def first_token_limit_s(self, request: ChatRequest) -> float:
         """How long the first token may take, by whether the model is in memory and how long the prompt is."""
 
@@ -46,3 +49,11 @@ class Backend(Protocol):
 
     def trouble(self, model: str) -> str:
         """Why `model` could not be reached, as far as is known without asking; "" when nothing is amiss."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A backend that knows its models' own tokens."""
+
+    def count_tokens(self, request: ChatRequest) -> int | None:
+        """How many tokens the prompt is; None when it cannot say without loading a model."""

@@ -37,6 +37,9 @@ class Builtin:
             return "no language model is connected"
         return ""
 
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        return ()
+
     def is_remote(self, model: str) -> bool:
         return False
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
 
 from .. import net
-from ..core import Expert, ModelCard
+from ..core import Expert
+from ..errors import BackendError
+from ..replies import ModelCard
 from .choice import choose
-from .nodes import Node, NodeState, UpstreamModel, card, find_name
+from .inventory import UpstreamModel, card, find_name
+from .nodes import Node, NodeState
 
 MEMORY_SHARE = 0.8
+SHOW_TIMEOUT_S = 10.0
 Group = tuple[str, ...]
 
 
@@ -58,6 +66,36 @@ class Catalog:
         """The exact upstream name that a client's `name` means, or None."""
         return find_name(name, [node.state.models for node in self._nodes.values()])
 
+    def node(self, named: str) -> Node | None:
+        """The node that `named` means: by its URL in any spelling, or as an expert's first; "" is the default's first.
+        """
+        own = next((expert for expert in self._experts if expert.label == named), None)
+        group = self.group_of(own) if own is not None else (net.spell_url(named),) if named else self._default
+        return next((self._nodes[url] for url in group if url in self._nodes), None)
+
+    def holders(self, name: str) -> dict[str, Node]:
+        """The nodes that are up and have the model `name` means, each by its URL; `find` gives its full name."""
+        found = self.find(name)
+        held = ((node, node.state) for node in self._nodes.values())
+        return {node.url: node for node, state in held if state.is_up and found in state.models}
+
+    def show(self, name: str, asked: dict[str, Any]) -> dict[str, Any]:
+        """What a node's own /api/show says of the model with this full name, {} when none tells. `asked` are further
+        fields of the request: then a node is asked now."""
+        known: dict[str, Any] = {}
+        for node in self._nodes.values():
+            model = node.last_state.models.get(name)
+            if model is None:
+                continue
+            known = known or model.page
+            if not asked:
+                return known
+            body = msgspec.json.encode({**asked, "model": name})
+            with suppress(BackendError):  # then it is the usual page
+                page = node.transport.fetch("POST", "/api/show", body, timeout_s=SHOW_TIMEOUT_S)
+                return page if isinstance(page, dict) else known
+        return known
+
     def describe(self, name: str, nodes: Sequence[Node] | None = None) -> UpstreamModel | None:
         for node in self.all_nodes() if nodes is None else nodes:
             model = node.last_state.models.get(name)
@@ -65,14 +103,16 @@ class Catalog:
                 return model
         return None
 
-    def loaded(self) -> str | None:
-        """A model in memory that can chat and is not run in a cloud: the largest one."""
+    def loaded(self, capability: str = "completion") -> str | None:
+        """A model in memory that can chat, is known to have this capability beside, and is not run in a cloud: the
+        largest one."""
         states = [node.state for node in self._nodes.values()]
         found = [
             (held.size, name)
             for state in states
             for name, held in state.loaded.items()
             if (model := state.models.get(name)) is not None and model.can_chat and not model.is_remote
+            and (capability == "completion" or capability in model.capabilities)
         ]
         return max(found)[1] if found else None
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from ..core import Expert
-from .nodes import UpstreamModel
+from .inventory import UpstreamModel
 
 # What people run well for each domain, best first; a name without a tag stands for the whole family.
 PREFERENCES: dict[str, tuple[str, ...]] = {

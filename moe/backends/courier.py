@@ -15,7 +15,7 @@ import httpx
 
 from .. import net
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable
-from .transport import ERROR_BODY_BYTES, refuse
+from .refusal import ERROR_BODY_BYTES, refuse
 
 LONGEST_LINE = 16 * 1024 * 1024
 LAST = b"data: [DONE]"

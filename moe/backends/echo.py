@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core import ChatRequest, Done, Text, Usage
 from .base import Chunks
+from .wishes import find_asked
 
 
 class Echo:
@@ -25,6 +26,10 @@ class Echo:
 
     def misfit(self, request: ChatRequest) -> str:
         return "does not support tools" if request.tools else ""
+
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        return find_asked(request, "logprobs", "logit_bias", "seed", "stop", "presence_penalty", "frequency_penalty",
+                          "reasoning_effort")
 
     def is_remote(self, model: str) -> bool:
         return False

@@ -63,6 +63,17 @@ class Engine:
         limit = known.get("max_input_tokens") if isinstance(known, dict) else None
         return limit if isinstance(limit, int) else 0
 
+    def parameters(self, model: str) -> frozenset[str]:
+        """OpenAI's names of what LiteLLM passes on to `model`; none where it does not know, or is not loaded."""
+        if self._litellm is None:
+            return frozenset()
+        try:
+            name, provider, *_ = self._litellm.get_llm_provider(model)
+            found = self._litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
+        except Exception:  # noqa: BLE001 - LiteLLM raises its own classes; the call itself will say what is wrong
+            return frozenset()
+        return frozenset(found or ())
+
     def close(self) -> None:
         """Ends running calls, connections and the loop."""
         with self._lock:

@@ -40,6 +40,7 @@ class Source(Struct, Generic[M], frozen=True, kw_only=True):
     family: str = ""
     parameter_size: str = ""
     quantization: str = ""
+    form: str = "gguf"
 
 
 class Entry:

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core import ChatRequest, Expert, ModelCard
+from ..core import ChatRequest, Expert
 from ..errors import NotReady
+from ..replies import ModelCard
 from .dialogue.template import may_think, takes_tools
 from .eviction import Source
 from .llama.header import Header
@@ -73,8 +74,8 @@ class Gguf(Resident[Found]):
         return ModelCard(
             name=self._name, kind="model", size=header.file_bytes, modified=found.stamps[0][1] / 1e9,
             family=header.architecture, parameter_size=header.parameter_size, quantization=header.quantization,
-            context_length=found.size.context_length,
-            capabilities=("completion", *(name for name, is_able in can.items() if is_able)),
+            context_length=found.size.context_length, form="gguf", template=header.template, info=header.info,
+            license=header.license, capabilities=("completion", *(name for name, is_able in can.items() if is_able)),
         )
 
     def _source(self, found: Found) -> Source[LlamaModel]:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..config import EngineConfig, RunnerConfig
-from ..core import ChatRequest, Expert, ModelCard
+from ..core import ChatRequest, Expert
 from ..errors import NotReady
+from ..replies import ModelCard
 from .base import Backend, Chunks
 from .gguf import Gguf
 from .llama.parts import is_later_part, name_of
+from .queues import Queues
 from .resident import Resident
 from .shelf import Shelf
 
@@ -24,11 +26,14 @@ SUFFIX = ".gguf"
 class LocalModels:
     """What lies in the folder, looked up anew every few seconds. A file's name without its ending is the model's."""
 
-    def __init__(self, folder: Path, shelf: Shelf, engine: EngineConfig, *, runner: RunnerConfig) -> None:
+    def __init__(
+        self, folder: Path, shelf: Shelf, engine: EngineConfig, *, runner: RunnerConfig, queues: Queues | None = None
+    ) -> None:
         self._folder = folder
         self._shelf = shelf
         self._engine = engine
         self._runner = runner
+        self._queues = queues
         self._lock = threading.Lock()
         self._own: dict[str, Resident[Any]] = {}
         self._ways: dict[str, Gguf] = {}
@@ -60,6 +65,10 @@ class LocalModels:
         wanted = name.strip().casefold().removesuffix(":latest").removesuffix(SUFFIX)
         return next((known for known in self.ways() if known.casefold() == wanted), None)
 
+    def look_anew(self) -> None:
+        """Files came or went: the next question looks at the folder."""
+        self._look_at = 0.0
+
     def adopt(self, label: str, way: Resident[Any]) -> None:
         """A model that an expert has for itself, wherever it lies."""
         self._own[label] = way
@@ -89,7 +98,7 @@ class LocalModels:
 
     def _open(self, file: Path) -> Gguf:
         expert = Expert(id=-1, label=name_of(file), type="local", format="gguf", model_path=file.name)
-        return Gguf(expert, self._engine, self._shelf, self._folder, runner=self._runner)
+        return Gguf(expert, self._engine, self._shelf, self._folder, runner=self._runner, queues=self._queues)
 
 
 def _describe(way: Resident[Any] | None) -> ModelCard | None:
@@ -111,6 +120,9 @@ class ByName:
 
     def misfit(self, request: ChatRequest) -> str:
         return self._way(request.model).misfit(request)
+
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        return self._way(request.model).ignores(request)
 
     def first_token_limit_s(self, request: ChatRequest) -> float:
         return self._way(request.model).first_token_limit_s(request)

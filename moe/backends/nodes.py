@@ -4,60 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable
 from concurrent.futures import Executor
-from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from ..core import ModelCard
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
+from .inventory import Loaded, UpstreamModel, list_entries, read_loaded, read_model
+from .queues import Lane, Queues
 from .transport import Transport
 
 TAGS_TTL_S = 60.0
 LOADED_TTL_S = 5.0
 DOWN_TTL_S = 1.0
 CHANGED_TTL_S = 1.0
-MOST_MODELS = 1000
-LONGEST_NAME = 256
 PROBE_TIMEOUT_S = 5.0
 PS_TIMEOUT_S = 2.0
-
-
-class UpstreamModel(Struct, frozen=True, kw_only=True):
-    """One model of a node; `is_remote` = Ollama would run it in its cloud. Sizes in bytes, 0 = unknown."""
-
-    name: str
-    digest: str = ""
-    size: int = 0
-    modified_at: str = ""
-    family: str = ""
-    parameter_size: str = ""
-    quantization: str = ""
-    context_length: int = 0
-    capabilities: tuple[str, ...] = ()
-    is_remote: bool = False
-
-    @property
-    def can_chat(self) -> bool:
-        if self.capabilities:
-            return "completion" in self.capabilities
-        return "embed" not in self.name
-
-    def lacks(self, capability: str) -> bool:
-        """Whether it is known not to have `capability`; unknown is not a lack."""
-        return bool(self.capabilities) and capability not in self.capabilities
-
-
-class Loaded(Struct, frozen=True, kw_only=True):
-    """A model in a node's memory."""
-
-    size: int = 0
-    size_vram: int = 0
-    context_length: int = 0
-    expires_at: str = ""
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
@@ -73,10 +36,17 @@ class NodeState(Struct, frozen=True, kw_only=True):
 
 
 class Node:
-    """One Ollama server: its connections, its last known state, and how busy we keep it."""
+    """One Ollama server: its connections, its last known state, and how busy we keep it.
 
-    def __init__(self, url: str, *, connect_timeout_s: float, executor: Executor) -> None:
+    `in_flight`: requests that it serves, or that wait for it.
+    """
+
+    def __init__(
+        self, url: str, *, connect_timeout_s: float, executor: Executor, lane: Lane | None = None
+    ) -> None:
+        """`lane`: where its requests wait for each other; without one nobody waits."""
         self.url = url
+        self.lane = lane or Queues().lane(url)
         self.transport = Transport(url, connect_timeout_s=connect_timeout_s)
         self.in_flight = 0
         self._executor = executor
@@ -134,6 +104,12 @@ class Node:
             self._executor.submit(self._refresh_quietly)
         except RuntimeError:  # the executor was shut down: this gateway is being replaced
             self._is_refreshing = False
+
+    def renew(self) -> None:
+        """Models were pulled, made or deleted: its lists are read anew before this returns."""
+        with self._refresh_lock:
+            self._tags_due = self._loaded_due = 0.0
+            self._ask()
 
     def expect_change(self) -> None:
         """Something was loaded or removed: the node is asked again soon, but not by every request."""
@@ -202,45 +178,20 @@ class Node:
 
     def _fetch_models(self) -> dict[str, UpstreamModel]:
         reply = self.transport.fetch("GET", "/api/tags", timeout_s=PROBE_TIMEOUT_S)
-        found: dict[str, UpstreamModel] = {}
-        for entry in _entries(reply):
-            name = str(entry.get("model") or entry.get("name") or "")
-            if name.isprintable() and 0 < len(name) <= LONGEST_NAME:
-                found[name] = self._describe(name, entry)
-        return found
+        return {name: read_model(name, entry, self._show(name, str(entry.get("digest") or name)))
+                for name, entry in list_entries(reply)}
 
-    def _describe(self, name: str, entry: dict[str, Any]) -> UpstreamModel:
-        shown = self._show(name, str(entry.get("digest") or name))
-        details = {**_table(shown.get("details")), **_table(entry.get("details"))}
-        info = _table(shown.get("model_info"))
-        lengths = [value for key, value in info.items() if key.endswith(".context_length") and isinstance(value, int)]
-        capabilities = _list(shown.get("capabilities")) or _list(entry.get("capabilities"))
-        remote = [table.get(key) for table in (entry, shown) for key in ("remote_host", "remote_model")]
-        return UpstreamModel(
-            name=name,
-            digest=str(entry.get("digest") or ""),
-            size=_count(entry.get("size")),
-            modified_at=str(entry.get("modified_at") or ""),
-            family=str(details.get("family") or ""),
-            parameter_size=str(details.get("parameter_size") or ""),
-            quantization=str(details.get("quantization_level") or ""),
-            context_length=_count(lengths[0] if lengths else details.get("context_length")),
-            capabilities=tuple(str(each) for each in capabilities),
-            is_remote=any(remote),
-        )
-
-    def _show(self, name: str, digest: str) -> dict[str, Any]:
-        """`/api/show`, asked once per digest; {} where the node does not know it."""
+    def _show(self, name: str, digest: str) -> Any:
+        """`/api/show`, asked once per digest; None where the node does not know it."""
         if digest not in self._shown:
             body = msgspec.json.encode({"model": name})
             try:
-                self._shown[digest] = _table(self.transport.fetch("POST", "/api/show", body, timeout_s=PROBE_TIMEOUT_S))
+                self._shown[digest] = self.transport.fetch("POST", "/api/show", body, timeout_s=PROBE_TIMEOUT_S)
             except Unreachable:
                 raise
             except BackendError:
-                return {}
-        shown: dict[str, Any] = self._shown[digest]
-        return shown
+                return None
+        return self._shown[digest]
 
     def _fetch_loaded(self) -> dict[str, Loaded] | None:
         """What is in memory; None from a server that does not tell (something that only resembles Ollama)."""
@@ -248,59 +199,4 @@ class Node:
             reply = self.transport.fetch("GET", "/api/ps", timeout_s=PS_TIMEOUT_S)
         except (UpstreamFailure, UpstreamRefusal, BadAnswer):
             return None
-        return {
-            str(entry.get("model") or entry.get("name")): Loaded(
-                size=_count(entry.get("size")),
-                size_vram=_count(entry.get("size_vram")),
-                context_length=_count(entry.get("context_length")),
-                expires_at=str(entry.get("expires_at") or ""),
-            )
-            for entry in _entries(reply)
-        }
-
-
-def find_name(name: str, held: Iterable[Collection[str]]) -> str | None:
-    """The upstream's spelling of `name` among the names `held`: as given, or with `:latest` implied, in any case."""
-    groups = list(held)
-    for candidate in (name, f"{name}:latest"):
-        if any(candidate in names for names in groups):
-            return candidate
-    wanted = (name.casefold(), f"{name.casefold()}:latest")
-    return next((known for names in groups for known in names if known.casefold() in wanted), None)
-
-
-def card(model: UpstreamModel, loaded: Loaded | None = None) -> ModelCard:
-    """The model as an entry of a model list."""
-    return ModelCard(
-        name=model.name, kind="model", size=loaded.size if loaded else model.size,
-        size_vram=loaded.size_vram if loaded else 0, digest=model.digest, modified=_unix(model.modified_at),
-        expires=_unix(loaded.expires_at) if loaded else 0.0, family=model.family,
-        parameter_size=model.parameter_size, quantization=model.quantization,
-        context_length=(loaded.context_length if loaded else 0) or model.context_length,
-        capabilities=model.capabilities or ("completion",),
-    )
-
-
-def _unix(stamp: str) -> float:
-    """Unix seconds of an RFC 3339 time, 0 when it is none."""
-    try:
-        return float(msgspec.convert(stamp, type=datetime).timestamp())
-    except (msgspec.ValidationError, ValueError, OverflowError):
-        return 0.0
-
-
-def _entries(reply: Any) -> list[dict[str, Any]]:
-    models = _list(_table(reply).get("models"))
-    return [entry for entry in models[:MOST_MODELS] if isinstance(entry, dict)]
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and 0 < value < 2**53 else 0
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+        return {name: read_loaded(entry) for name, entry in list_entries(reply)}

@@ -11,12 +11,17 @@ from ..config import RunnerConfig
 from ..core import ChatRequest, Image
 from ..errors import Unreachable, UpstreamRefusal
 from .base import BEAT, Chunks
-from .nodes import Node, NodeState, UpstreamModel
+from .insist import insist
+from .inventory import UpstreamModel
+from .nodes import Node, NodeState
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
 from .preference import Conversations, rank
+from .wishes import find_asked, must_call, obey, offer_tools
 
 DEFAULT_CONTEXT = 4096
 OUTPUT_RESERVE = 1024
+# A limit is no wish: agents send one of 128,000 with each short question, and memory is taken for what is reserved.
+MOST_RESERVED = 8192
 IMAGE_TOKENS = 1024
 BYTES_PER_TOKEN = 2.5
 PROMPT_TOKENS_PER_S = 50
@@ -33,10 +38,24 @@ class Ollama:
         self._contexts: dict[str, int] = {}
 
     def chat(self, request: ChatRequest) -> Chunks:
+        """Ollama knows neither `tool_choice` nor `parallel_tool_calls`: both are seen to here."""
+        return obey(insist(self._ask, request, takes_format=True), request)
+
+    def _ask(self, request: ChatRequest) -> Chunks:
         key = _conversation(request)
         node = self._pick(request.model, key)
-        path, body = self._encode(request, node)
         node.enter()
+        try:
+            yield from node.lane.pass_through(self._exchange(request, node), request)
+        finally:
+            node.leave()
+        if self.routes > 1:
+            self._conversations.remember(key, node.url)
+        if request.model not in node.last_state.loaded or request.keep_alive == 0:
+            node.expect_change()
+
+    def _exchange(self, request: ChatRequest, node: Node) -> Chunks:
+        path, body = self._encode(request, node)
         doubt_s = self._runner.breaker_cooldown_s
         try:
             with closing(node.transport.stream(path, body, idle_s=self.idle_limit_s(request.model))) as pieces:
@@ -51,12 +70,7 @@ class Ollama:
             node.mark_down(error)
             raise
         finally:
-            node.leave()
             node.doubt(doubt_s)
-        if self.routes > 1:
-            self._conversations.remember(key, node.url)
-        if request.model not in node.last_state.loaded or request.keep_alive == 0:
-            node.expect_change()
 
     def misfit(self, request: ChatRequest) -> str:
         model = self._describe(request.model)
@@ -64,7 +78,7 @@ class Ollama:
             return ""
         if not model.can_chat:
             return "does not support chat"
-        if request.tools and model.lacks("tools"):
+        if offer_tools(request) and model.lacks("tools"):
             return "does not support tools"
         has_image = request.has_image or any(m.has_image for m in request.messages)
         if has_image and model.lacks("vision"):
@@ -73,11 +87,16 @@ class Ollama:
             return "does not support insert"
         return ""
 
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        model = self._describe(request.model)
+        cannot_think = model is not None and model.lacks("thinking")
+        return find_asked(request, "logit_bias", *(["reasoning_effort"] if cannot_think else []))
+
     def first_token_limit_s(self, request: ChatRequest) -> float:
         states = [node.present_state for node in self._nodes]
         holders = [state for state in states if state.is_up and request.model in state.models] or states
         is_cold = all(state.knows_loaded and request.model not in state.loaded for state in holders)
-        if is_cold or request.only_loads:
+        if is_cold or request.only_loads or must_call(request):  # until a call comes, what is said is held back
             return self._runner.cold_load_timeout_s
         return self._runner.first_token_timeout_s + _prompt_tokens(request) / PROMPT_TOKENS_PER_S
 
@@ -121,8 +140,8 @@ class Ollama:
         if request.completion is None:
             path = "/api/chat"
             body["messages"] = [write_message(message) for message in request.messages]
-            if request.tools:
-                body["tools"] = request.tools
+            if tools := offer_tools(request):
+                body["tools"] = tools
         else:
             path = "/api/generate"
             body |= write_completion(request)
@@ -130,6 +149,8 @@ class Ollama:
             body["format"] = request.format
         if request.think is not None and not (model is not None and model.lacks("thinking")):
             body["think"] = request.think
+        if request.logprobs is not None:
+            body |= {"logprobs": True} | ({"top_logprobs": request.logprobs} if request.logprobs else {})
         if request.keep_alive is not None:
             body["keep_alive"] = write_keep_alive(request.keep_alive)
         options = write_options(request)
@@ -156,7 +177,7 @@ class Ollama:
             )
         asked = options.get("num_ctx")
         reserve = OUTPUT_RESERVE if asked is None else 0
-        need = prompt + (request.sampling.max_tokens or reserve)
+        need = prompt + min(request.sampling.max_tokens or reserve, MOST_RESERVED)
         loaded = state.loaded.get(request.model)
         context = loaded.context_length if loaded and loaded.context_length else DEFAULT_CONTEXT
         if loaded is not None:

@@ -21,12 +21,14 @@ from ..core import (
     Message,
     Text,
     Thinking,
+    TokenLogprob,
     ToolCall,
     ToolResult,
     Usage,
 )
 from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
 from .base import BEAT
+from .logprobs import read_logprobs
 
 LONGEST_LINE = 16 * 1024 * 1024
 MOST = 2**53 - 1  # exact in every JSON reader
@@ -55,6 +57,7 @@ class _Line(Struct):
     done: bool = False
     done_reason: str | None = None
     error: Any = None
+    logprobs: Any = None
     context: list[int] | None = None
     load_duration: float | None = None
     prompt_eval_count: float | None = None
@@ -101,6 +104,7 @@ class _Reader:
         self._pending = b""
         self._has_good_line = False
         self._calls = itertools.count()
+        self._logprobs: tuple[TokenLogprob, ...] = ()
 
     def read(self, piece: bytes) -> Iterator[Chunk]:
         *lines, self._pending = (self._pending + piece).split(b"\n")
@@ -116,7 +120,7 @@ class _Reader:
             if text:
                 yield Text(text)
                 text = ""
-            yield from _write_chunks(line, self._calls)
+            yield from self._weigh(line)
             if line.done:
                 self.done = line
                 return
@@ -124,6 +128,15 @@ class _Reader:
             yield Text(text)
         if len(self._pending) > LONGEST_LINE:
             raise BadAnswer("a line without an end")
+
+    def _weigh(self, line: _Line) -> Iterator[Chunk]:
+        """The line's chunks, texts with the log probabilities of their tokens, even of those told before them."""
+        if line.logprobs and not line.thinking and not (line.message and line.message.thinking):
+            self._logprobs += read_logprobs(line.logprobs)
+        for chunk in _write_chunks(line, self._calls):
+            if self._logprobs and isinstance(chunk, Text):
+                chunk, self._logprobs = Text(chunk.text, self._logprobs), ()
+            yield chunk
 
     def complain(self) -> None:
         """Raises what an end without an end mark means."""
@@ -134,7 +147,7 @@ class _Reader:
 
 def _is_plain(line: _Line) -> bool:
     """Whether the line carries text and nothing else."""
-    if line.done or line.error is not None or line.thinking:
+    if line.done or line.error is not None or line.thinking or line.logprobs:
         return False
     reply = line.message
     if reply is None:

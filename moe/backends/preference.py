@@ -31,7 +31,8 @@ class Conversations:
 
 
 def rank(nodes: Iterable[Node], model: str, *, home: str = "") -> list[Node]:
-    """Nodes in the order to try: up, has the model, not in doubt, loaded, the conversation's own, least in flight."""
+    """Nodes in the order to try: up, has the model, not in doubt, free now, loaded, the conversation's own, least in
+    flight."""
     states = [(node, node.state) for node in nodes]
     least = min((node.in_flight for node, _ in states), default=0)
 
@@ -39,6 +40,7 @@ def rank(nodes: Iterable[Node], model: str, *, home: str = "") -> list[Node]:
         node, state = pair
         is_home = node.url == home and node.in_flight <= least + IN_FLIGHT_SLACK
         is_loaded = model in state.loaded
-        return (not state.is_up, model not in state.models, node.is_doubted, not is_loaded, not is_home, node.in_flight)
+        return (not state.is_up, model not in state.models, node.is_doubted, not node.lane.is_free, not is_loaded,
+                not is_home, node.in_flight)
 
     return [node for node, _ in sorted(states, key=key)]

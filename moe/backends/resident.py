@@ -7,18 +7,22 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
 from ..config import EngineConfig, RunnerConfig
-from ..core import ChatRequest, Done, Expert, ModelCard, Usage
-from ..errors import NotReady
+from ..core import ChatRequest, Done, Expert, Usage
+from ..errors import BackendError, NotReady
+from ..replies import ModelCard
 from .base import Chunks
+from .dialogue.prompt import Prompt
 from .duration import read_keep_alive
 from .eviction import Model, Source
 from .location import confine
+from .queues import Queues
 from .shelf import Shelf
+from .wishes import find_asked, offer_tools
 
 # A file that cannot be read is looked at again after this, though it seems to be the same: its rights may differ.
 LOOK_AGAIN_S = 30.0
@@ -30,6 +34,13 @@ class Answering(Model, Protocol):
     is_broken: bool
 
     def answer(self, request: ChatRequest, *, load_ns: int) -> Chunks: ...
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """A model that shows how it would read a request."""
+
+    def write(self, request: ChatRequest) -> Prompt: ...
 
 
 F = TypeVar("F")
@@ -51,14 +62,16 @@ class Resident(ABC, Generic[F]):
 
     def __init__(
         self, expert: Expert, engine: EngineConfig, shelf: Shelf, models_folder: Path,
-        *, runner: RunnerConfig | None = None,
+        *, runner: RunnerConfig | None = None, queues: Queues | None = None,
     ) -> None:
+        """`queues`: where requests for the same files wait for each other."""
         self._expert = expert
         self._engine = engine
         self._shelf = shelf
         self._folder = models_folder
         self._load_limit_s = (runner or RunnerConfig()).cold_load_timeout_s
         self._last: _Look | None = None
+        self._lane = (queues or Queues()).lane(expert.model_path)
 
     @abstractmethod
     def _stamp(self, place: Path) -> Hashable:
@@ -84,6 +97,9 @@ class Resident(ABC, Generic[F]):
             self._shelf.drop(source.key)
             yield Done(finish="unload")
             return
+        yield from self._lane.pass_through(self._answer(source, request), request)
+
+    def _answer(self, source: Source[Any], request: ChatRequest) -> Chunks:
         loan = yield from self._shelf.borrow(source, keep_alive=request.keep_alive, limit_s=self._load_limit_s)
         with loan as model:
             if request.only_loads:
@@ -95,6 +111,17 @@ class Resident(ABC, Generic[F]):
                 if model.is_broken:
                     loan.condemn()
 
+    def count_tokens(self, request: ChatRequest) -> int | None:
+        """Of a model that is in memory, and of a prompt that it can be asked."""
+        try:
+            loan = self._shelf.lend(self._source(self._look()).key)
+            if loan is None:
+                return None
+            with loan as model:
+                return len(model.write(request).tokens) if isinstance(model, Writing) else None
+        except BackendError:
+            return None
+
     def misfit(self, request: ChatRequest) -> str:
         if request.has_image or any(message.has_image for message in request.messages):
             return "does not support images"
@@ -102,6 +129,13 @@ class Resident(ABC, Generic[F]):
             return self._lacks(request, self._look())
         except NotReady:
             return ""  # `chat` says it
+
+    def ignores(self, request: ChatRequest) -> tuple[str, ...]:
+        try:
+            can_think = "thinking" in self.describe().capabilities
+        except NotReady:
+            return ()  # `chat` says it
+        return () if can_think else find_asked(request, "reasoning_effort")
 
     def context_tokens(self, model: str) -> int:
         try:
@@ -171,4 +205,4 @@ class Resident(ABC, Generic[F]):
 
 
 def wants_tools(request: ChatRequest) -> bool:
-    return bool(request.tools) and request.tool_choice != "none"
+    return bool(offer_tools(request))

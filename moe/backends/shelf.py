@@ -13,8 +13,9 @@ from typing import Any, Generic
 from msgspec import Struct
 
 from ..config import MemoryConfig
-from ..core import Clock, Heartbeat, KeepAlive, ModelCard
+from ..core import Clock, Heartbeat, KeepAlive
 from ..errors import BackendError, NotReady, TimedOut
+from ..replies import ModelCard
 from .base import HEARTBEAT_S
 from .duration import read_keep_alive
 from .eviction import Entry, M, Source, choose_victims, list_idle, measure_room
@@ -99,6 +100,15 @@ class Shelf:
         return Loan(entry.model, time.perf_counter_ns() - began, give_up=lambda: self._release(entry),
                     condemn=lambda: self._condemn(entry))
 
+    def lend(self, key: Hashable) -> Loan[Any] | None:
+        """A model that is in memory now, for a look: its keep_alive stays as it was. None when it is not there."""
+        with self._changed:
+            entry = self._entries.get(key)
+            if entry is None or entry.model is None:
+                return None
+            entry.users += 1
+        return Loan(entry.model, 0, give_up=lambda: self._release(entry), condemn=lambda: self._condemn(entry))
+
     def drop(self, key: Hashable) -> None:
         """Unloads a model now, or as soon as nobody uses it."""
         with self._changed:
@@ -142,7 +152,7 @@ class Shelf:
             ModelCard(
                 name=loaded.name, kind="model", size=loaded.size_bytes, context_length=loaded.context_length,
                 expires=loaded.expires, family=loaded.source.family, parameter_size=loaded.source.parameter_size,
-                quantization=loaded.source.quantization,
+                quantization=loaded.source.quantization, form=loaded.source.form,
             )
             for loaded in self.loaded()
         ]

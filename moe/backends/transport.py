@@ -7,9 +7,8 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Generator, Iterator
-from email.utils import parsedate_to_datetime
-from typing import Any
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, NamedTuple
 
 import httptools
 import msgspec
@@ -20,18 +19,16 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .. import __version__, net
-from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
+from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable
 from .base import HEARTBEAT_S
+from .refusal import ERROR_BODY_BYTES, refuse
 
 POOL_SIZE = 128
-ERROR_BODY_BYTES = 64 * 1024
 PAGE_BYTES = 16 * 1024 * 1024
 HEAD_BYTES = 64 * 1024 + 65536
-LONGEST_CODE = 100
-LONGEST_RETRY_S = 3600.0
 FIRST_FINAL_STATUS = 200
+GOOD = (200, 201)
 READ_BYTES = 64 * 1024
-_REFUSALS = (400, 413, 422)
 _FIXED = f"Content-Type: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: moe/{__version__}\r\n"
 _GONE = (http.client.HTTPException, HTTPError, OSError)
 
@@ -54,6 +51,16 @@ class _PlainConnection(_Guarded, HTTPConnection):
 
 class _SecureConnection(_Guarded, HTTPSConnection):
     pass
+
+
+class Upload(NamedTuple):
+    """A body too large for memory; `pieces()` begins anew at each call."""
+
+    size_bytes: int
+    pieces: Callable[[], Iterator[bytes]]
+
+
+Body = bytes | Upload
 
 
 class Transport:
@@ -89,19 +96,33 @@ class Transport:
         except (ValueError, RecursionError) as error:
             raise BadAnswer(f"not JSON: {error}") from error
 
-    def stream(self, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, None]:
-        """Posts `body`; yields what comes back as it comes, and b"" for each heartbeat of waiting.
+    def stream(self, path: str, body: Body, *, idle_s: float, method: str = "POST") -> Generator[bytes, None, None]:
+        """Sends `body`; yields what comes back as it comes, and b"" for each heartbeat of waiting.
 
         Raises BackendError; an error status is told as UpstreamFailure or UpstreamRefusal. `idle_s` limits the
         sending only: while receiving, whoever takes the heartbeats decides when to give up. Closing the iterator
         closes the connection unless the whole body was read.
         """
-        yield from self._exchange("POST", path, body, idle_s=idle_s)
+        yield from self._exchange(method, path, body, idle_s=idle_s)
 
-    def _exchange(self, method: str, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, None]:
+    def look(self, path: str, *, timeout_s: float) -> int:
+        """The status of a HEAD request. Raises BackendError."""
+        deadline = time.monotonic() + timeout_s
+        opening = self._open("HEAD", path, b"", idle_s=timeout_s)
+        while True:
+            try:
+                next(opening)
+            except StopIteration as opened:
+                opened.value.conn.close()
+                return int(opened.value.status)
+            if time.monotonic() > deadline:
+                opening.close()
+                raise TimedOut(f"no reply within {timeout_s:g} s")
+
+    def _exchange(self, method: str, path: str, body: Body, *, idle_s: float) -> Generator[bytes, None, None]:
         exchange = yield from self._open(method, path, body, idle_s=idle_s)
         try:
-            if exchange.status == 200:
+            if exchange.status in GOOD:
                 yield from exchange.pieces()
             else:
                 raise (yield from exchange.refusal())
@@ -127,7 +148,7 @@ class Transport:
                     raise TimedOut(f"no whole reply within {timeout_s:g} s")
         return bytes(page)
 
-    def _open(self, method: str, path: str, body: bytes, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
+    def _open(self, method: str, path: str, body: Body, *, idle_s: float) -> Generator[bytes, None, _Exchange]:
         """Sends the request and waits for the response's head.
 
         A pooled connection may have been closed by the other side meanwhile: then the request goes out once
@@ -135,7 +156,9 @@ class Transport:
         but its `urlopen` blocks until the head is there, which for a model is the whole time to the first token.
         """
         start = f"{method} {self._path}{path} HTTP/1.1\r\nHost: {self._authority}\r\n{_FIXED}"
-        request = f"{start}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+        upload = Upload(len(body), lambda: iter(())) if isinstance(body, bytes) else body
+        request = f"{start}Content-Length: {upload.size_bytes}\r\n\r\n".encode("ascii")
+        request += body if isinstance(body, bytes) else b""
         is_resent = False
         while True:
             conn: Any = self._pool._new_conn() if is_resent else self._pool._get_conn()
@@ -147,6 +170,9 @@ class Transport:
                     conn.sock.setblocking(False)
                 sock: socket.socket = conn.sock
                 _send(sock, request, idle_s=idle_s)
+                for piece in upload.pieces():
+                    _send(sock, piece, idle_s=idle_s)
+                    yield b""
                 exchange = _Exchange(conn, sock)
                 yield from exchange.await_head()
                 return exchange
@@ -263,46 +289,6 @@ def _send(sock: socket.socket, data: bytes, *, idle_s: float) -> None:
             await_turn = wait_for_read if isinstance(wanted, ssl.SSLWantReadError) else wait_for_write
             if not await_turn(sock, idle_s):
                 raise TimeoutError from wanted
-
-
-def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
-    """The error that an upstream's status and body mean."""
-    told, code = read_error(body)
-    text = told or f"status {status}"
-    if status not in _REFUSALS:
-        return UpstreamFailure(text, upstream_status=status, retry_after_s=_seconds(retry_after))
-    folded = text.casefold()
-    if "context" in folded and any(word in folded for word in ("length", "exceed", "window", "too long")):
-        code = "context_length_exceeded"
-    return UpstreamRefusal(text, status=status, code=code or "bad_request")
-
-
-def read_error(body: bytes) -> tuple[str, str]:
-    """The message (at most 2,000 characters) and the code in an error body of any dialect, "" where there is none."""
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace").strip()[:2000], ""
-    inner = value.get("error", value) if isinstance(value, dict) else value
-    if not isinstance(inner, dict):
-        return str(inner)[:2000], ""
-    code = inner.get("code")
-    is_word = isinstance(code, str) and len(code) <= LONGEST_CODE
-    return str(inner.get("message") or inner.get("detail") or "")[:2000], str(code) if is_word else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds, at most an hour; its date form is turned into a distance from now."""
-    if not retry_after:
-        return None
-    try:
-        wait_s = float(retry_after)
-    except ValueError:
-        try:
-            wait_s = parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except (ValueError, OverflowError):
-            return None
-    return min(max(0.0, wait_s), LONGEST_RETRY_S)
 
 
 def _failure(error: Exception) -> BackendError:

@@ -11,17 +11,18 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 from msgspec import Struct
 
 from ..build import load_router
-from ..config import Settings, read_config
+from ..config import Config, Settings, read_config
 from ..core import ChatRequest
 from ..dialects import openai
 from ..dialects.wire import encode
 from ..embed import Encoders
 from ..errors import BadRequest
 from ..routing import Router
-from ..routing.heads import Heads
+from ..routing.heads import Heads, tell_guesses
 from ..service import copy_examples
 from .bar import await_head, draw
 from .line import read_settings, say
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.text is not None or options.json or options.model:
         raise Misuse("--batch takes its prompts from the file: no text, --json or --model beside it")
     source, target = Path(options.batch[0]), Path(options.batch[1])
+    refuse_same(source, target)
     settings = read_settings(options)
     with source.open("rb") as lines, write_whole(target) as out:
         router = _load(settings, options.experts, terminal)
@@ -68,8 +70,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
 def read_row(line: bytes) -> Row:
     """Raises BadRequest, which says what is wrong with the line."""
     try:
-        told = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        told = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"not valid JSON: {error}") from error
     if not isinstance(told, dict):
         raise BadRequest("not a JSON object")
@@ -120,14 +122,39 @@ def write_whole(target: Path) -> Iterator[IO[bytes]]:
         with target.open("wb") as stream:
             yield stream
         return
-    target = target.resolve()
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    place = target.resolve()
+    part = place.with_name(f".{place.name}.{os.getpid()}.part")
+    with _naming(target):
+        stream = part.open("xb")
     try:
-        with part.open("xb") as stream:
+        with stream:
             yield stream
-        part.replace(target)
+        with _naming(target):
+            part.replace(place)
     finally:
         part.unlink(missing_ok=True)
+
+
+def refuse_same(source: Path, target: Path) -> None:
+    """Raises Misuse where a file would be written over the one it is made from."""
+    if target.is_file() and source.is_file() and target.samefile(source):
+        raise Misuse(f"{target} would take the place of what is read from it: name another file")
+
+
+def say_guesses(config: Config, router: Router, terminal: Terminal) -> None:
+    """Which experts have too few examples, for whoever is about to read their confidences."""
+    guesses = tell_guesses(config) if router.mode == "embedding" else ""
+    if guesses:
+        terminal.complain(guesses)
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """What fails is told of `target`, as it was written by the user."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router:
@@ -140,11 +167,8 @@ def _load(settings: Settings, experts: str | None, terminal: Terminal) -> Router
         await_head(heads, terminal)
     if router.mode == "keyword" and config.router.model_path is None:
         terminal.complain(router.note)
+    say_guesses(config, router, terminal)
     return router
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a number")
 
 
 def _label(row: Row, router: Router) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ..build import check_addresses, default_ollama, find_troubles
+from ..build import find_troubles
 from ..config import Config, Settings, read_config
 from ..errors import ConfigError
 from ..log import clean
 from ..service import copy_examples
+from ..upstreams import check_addresses, default_ollama
 from .line import read_settings
 from .terminal import LONGEST_LINE, Terminal
 

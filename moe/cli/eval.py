@@ -11,18 +11,21 @@ import msgspec
 from ..judge.cases import Case
 from ..judge.page import draw_page
 from ..judge.report import Group, Judged, LabelRow, Report, judge, sum_up
-from .batch import write_whole
+from .batch import refuse_same, say_guesses, write_whole
 from .judging import Bench, find_own, open_bench, print_lines, read_labelled, watch
 from .line import read_settings
 from .options import Misuse
 from .terminal import Terminal, table
 
-MOST_SHOWN = 20
+MOST_SHOWN, MOST_SOURCES = 20, 15
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> int:
     """Exit code 1 when a row could not be judged. Raises ConfigError, OSError, and Misuse when no row could."""
+    if options.html:
+        refuse_same(Path(options.file), Path(options.html))
     bench = open_bench(read_settings(options), options.experts, terminal)
+    say_guesses(bench.config, bench.router, terminal)
     labelled = read_labelled(Path(options.file), bench.config, terminal)
     if not labelled.cases:
         raise Misuse(f"{options.file} has no prompt to judge")
@@ -90,7 +93,11 @@ def _show_matrix(report: Report) -> list[str]:
 def _show_groups(report: Report) -> list[str]:
     lines: list[str] = []
     for name, groups in report.groups.items():
-        lines += ["", *table([[name, "prompts", "accuracy", "lenient"], *map(_show_group, groups)])]
+        worst = sorted(groups, key=lambda group: (group.lenient, -group.rows))[:MOST_SOURCES]
+        shown = [group for group in groups if group in worst]
+        lines += ["", *table([[name, "prompts", "accuracy", "lenient"], *map(_show_group, shown)])]
+        if len(shown) < len(groups):
+            lines.append(f"these are the worst; {len(groups) - len(shown)} more are in --json and --html")
     return lines
 
 

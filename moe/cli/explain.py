@@ -15,8 +15,6 @@ from ..judge.reasons import (
     Word,
     find_keywords,
     find_nearest,
-    is_tie,
-    rank,
     tell_decision,
     weigh_looks,
     weigh_parts,
@@ -26,6 +24,7 @@ from ..judge.reasons import (
 from ..routing.fit import KEPT_ROWS
 from ..routing.head import PARTS
 from ..routing.meaning import Meaning
+from ..routing.ranking import is_tie, rank
 from ..routing.router import find_routable
 from ..routing.rows import gather_rows
 from ..routing.text import clean
@@ -80,14 +79,16 @@ def _compare(asked: str, bench: Bench, decision: Decision, *, meaning: Meaning |
     labels = [expert.label for expert in find_routable(bench.config.experts)]
     places = (labels.index(rivals[0]), labels.index(rivals[1]))
 
-    def read(cleaned: str, raw: str) -> Mapping[str, float]:
-        return dict(zip(labels, meaning.read(cleaned, raw).scores.tolist(), strict=True))
+    head, _ = meaning.read_by(clean(asked), asked)
 
-    words = weigh_words(asked, rivals, read, bench.head, places)
-    if bench.head is None:
+    def read(cleaned: str, raw: str) -> Mapping[str, float]:
+        return dict(zip(labels, meaning.rate(cleaned, raw, head).tolist(), strict=True))
+
+    words = weigh_words(asked, rivals, read, head, places)
+    if head is None:
         return weigh_parts(decision, rivals, weigh_signals(bench.config.router.scoring_weights)), words, []
-    factors = dict(zip(PARTS, bench.head.mix.tolist(), strict=True))
-    return weigh_parts(decision, rivals, factors), words, weigh_looks(bench.head, asked, places)
+    factors = dict(zip(PARTS, head.mix.tolist(), strict=True))
+    return weigh_parts(decision, rivals, factors), words, weigh_looks(head, asked, places)
 
 
 def _find_nearest(asked: str, bench: Bench, experts: Sequence[Expert], *, terminal: Terminal) -> list[Neighbour]:

@@ -20,7 +20,7 @@ from ..judge.cases import Case, describe_unknown, find_learnt, read_cases, settl
 from ..log import LOGGER
 from ..routing import Router
 from ..routing.head import Head
-from ..routing.heads import Heads, make_task, open_head
+from ..routing.heads import Heads, make_task
 from ..routing.meaning import Meaning
 from ..routing.router import find_routable
 from ..routing.rows import Task
@@ -62,12 +62,12 @@ def open_bench(settings: Settings, experts: str | None, terminal: Terminal) -> B
     with closing(Heads()) as heads:
         router = load_router(config, settings, encoders=encoders, heads=heads)
         await_head(heads, terminal)
+        task = None
+        if embedder is not None and config.router.scorer == "hybrid":
+            task = make_task(config, embedder, settings, model_path=config.router.model_path)
+        head = heads.find(task) if task is not None else None
     if router.mode == "keyword" and config.router.model_path is None:
         terminal.complain(router.note)
-    if embedder is None or config.router.scorer != "hybrid":
-        return Bench(config, settings, router, embedder, None, None)
-    task = make_task(config, embedder, settings, model_path=config.router.model_path)
-    head = open_head(task, dimension=embedder.dimension) if task.labels else None
     return Bench(config, settings, router, embedder, task, head)
 
 

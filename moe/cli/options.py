@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from .. import __version__
@@ -18,6 +19,7 @@ examples:
   python -m moe explain "my head hurts"       which words and examples decided
   python -m moe eval labelled.jsonl           how often the router is right
   python -m moe tune labelled.jsonl           better settings for it
+  python -m moe train --out models/mine       a classifier in its place
   python -m moe experts
   python -m moe check --config ./config
   python -m moe serve --port 8080
@@ -28,6 +30,14 @@ exit codes: 0 done, 1 failed, 2 wrong usage or a refused config, 130 interrupted
 PLACES = (
     ("--config", "DIR", "folder of config.json and experts.json (MOE_CONFIG, else config)"),
     ("--data", "DIR", "folder for what is kept (MOE_DATA, else data)"),
+)
+TRAINING = (
+    ("--epochs", 0, 100, 3, "how often all prompts are gone through; 0 = the encoder stays as it is"),
+    ("--batch-size", 1, 1024, 32, "prompts in one step"),
+    ("--learning-rate", 1e-7, 1e-1, 1e-4, "the learning rate at its height"),
+    ("--max-tokens", 8, 128, 64, "how much of a prompt is read"),
+    ("--hold-out", 0.01, 0.5, 0.1, "share of the prompts that tells when to stop and how sure to be"),
+    ("--seed", 0, 2**31, 0, "for another order and other prompts held out"),
 )
 
 
@@ -56,6 +66,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _add_eval(commands)
     _add_tune(commands)
     _add_explain(commands)
+    _add_train(commands)
     _add(commands, "schema", "print the JSON Schema of both config files")
     options = parser.parse_args(arguments)
     if getattr(options, "batch", None):
@@ -151,6 +162,37 @@ def _add_explain(commands: Any) -> None:
     parser.add_argument("--experts", metavar="FILE", help="the experts, in place of the config's own")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_places(parser)
+
+
+def _add_train(commands: Any) -> None:
+    parser = _add(commands, "train", "train a text classifier on labelled prompts, to choose the experts (needs torch)")
+    parser.add_argument("file", metavar="FILE.jsonl", nargs="?",
+                        help="as for eval; unsaid, the experts' own examples are learnt from")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="where the classifier goes, such as models/mine")
+    parser.add_argument("--packs", action="store_true", help="learn from the experts' own examples too")
+    parser.add_argument("--experts", metavar="FILE", help="the experts, in place of the config's own")
+    parser.add_argument("--start", metavar="FOLDER",
+                        help="the BERT to begin from (that of the encoder made at set-up): model.safetensors, "
+                             "config.json and tokenizer.json")
+    parser.add_argument("--fetch", action="store_true", help="fetch the encoder's weights where they are not here")
+    for flag, low, high, default, told in TRAINING:
+        parser.add_argument(flag, metavar="N", type=_within(low, high), default=default, help=f"{told} ({default:g})")
+    parser.add_argument("--compare", action=argparse.BooleanOptionalAction, default=True,
+                        help="judge the hybrid router too, taught by the same prompts (done unless refused)")
+    _add_places(parser)
+
+
+def _within(low: float, high: float) -> Callable[[str], float]:
+    """Reads a number from `low` to `high`, a whole one where they are whole."""
+    kind = type(low)
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not from {low:g} to {high:g}")
+        return value
+
+    return number
 
 
 def _add_serve(commands: Any) -> None:

@@ -89,14 +89,18 @@ class RunnerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     idle_timeout_s: Positive = 30
     breaker_failures: AtLeastOne = 3
     breaker_cooldown_s: Positive = 10
+    max_parallel: AtLeastOne | None = None
 
 
 class ServerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 11435
     threads: Annotated[int, Meta(ge=4, le=2048)] = 128
+    queue: Count = 256
     max_body_bytes: AtLeastOne = 1024 * 1024
     max_body_bytes_media: AtLeastOne = 20 * 1024 * 1024
+    max_upload_bytes: AtLeastOne = 32 * 1024 ** 3
+    manage_node: str = ""
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = LOCAL_ORIGINS
@@ -108,6 +112,16 @@ class RateLimitConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=
     exempt: tuple[str, ...] = ("127.0.0.0/8", "::1")
 
 
+class ModelsConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far the model lists go: the router alone, its experts too, or every model; all answer by name."""
+
+    list: Literal["virtual", "experts", "raw"] = "raw"
+
+
+class ResponseConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    footer: bool = False
+
+
 class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """config.json as a whole."""
 
@@ -117,6 +131,8 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     expert_runner: RunnerConfig = RunnerConfig()
     server: ServerConfig = ServerConfig()
     rate_limit: RateLimitConfig = RateLimitConfig()
+    models: ModelsConfig = ModelsConfig()
+    response: ResponseConfig = ResponseConfig()
     log_prompts: bool = False
 
 
@@ -139,6 +155,8 @@ class Config(Struct, frozen=True, kw_only=True):
     expert_runner: RunnerConfig
     server: ServerConfig
     rate_limit: RateLimitConfig
+    models: ModelsConfig = ModelsConfig()
+    response: ResponseConfig = ResponseConfig()
     log_prompts: bool
     experts: tuple[Expert, ...]
     folder: Path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from ..core import ChatRequest, Chunk, Ending, Head, Whole
+from ..core import ChatRequest, Chunk, Done
 from ..errors import MoeError
+from ..replies import Ending, Head, Whole
 
 
 class StreamWriter(Protocol):
@@ -19,6 +20,14 @@ class StreamWriter(Protocol):
 
     def fail(self, error: MoeError) -> bytes:
         """The in-band error that closes a broken stream; never looks like a good end."""
+
+
+@runtime_checkable
+class TurningWriter(StreamWriter, Protocol):
+    """A StreamWriter of a dialect in which one request may ask for several answers."""
+
+    def turn(self, done: Done) -> bytes:
+        """What closes one of them; all that follows belongs to the next."""
 
 
 class Dialect(Protocol):

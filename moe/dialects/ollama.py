@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core import ChatRequest, Chunk, Ending, Head, Text, Thinking, ToolCall, Usage, Whole
+from ..core import ChatRequest, Chunk, Text, Thinking, ToolCall, Usage
 from ..errors import MoeError
+from ..replies import Ending, Head, Whole
+from .logprobs import write_entries
 from .ollama_models import ps, show, tagged, tags
 from .ollama_wire import parse_chat, parse_generate, parse_show
 from .tool import read_arguments
@@ -45,7 +47,8 @@ class Lines:
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
-            return self._line(self._shape.text, encode(chunk.text))
+            tail = b',"logprobs":' + encode(write_entries(chunk.logprobs)) if chunk.logprobs else b""
+            return self._line(self._shape.text, encode(chunk.text), tail)
         if isinstance(chunk, Thinking):
             return self._line(self._shape.thinking, encode(chunk.text))
         if isinstance(chunk, ToolCall):
@@ -54,9 +57,9 @@ class Lines:
             return self._line(self._shape.calls, encode([call]))
         return b""
 
-    def _line(self, around: tuple[bytes, bytes], value: bytes) -> bytes:
+    def _line(self, around: tuple[bytes, bytes], value: bytes, tail: bytes = b"") -> bytes:
         before, after = around
-        return b"".join((self._open, self._stamp.read(), b'",', before, value, after, b',"done":false}\n'))
+        return b"".join((self._open, self._stamp.read(), b'",', before, value, after, tail, b',"done":false}\n'))
 
     def end(self, ending: Ending) -> bytes:
         return encode(_last(self._shape, Whole(done=ending.done), self._head, ending, self._stamp)) + b"\n"
@@ -119,6 +122,8 @@ def _last(shape: Shape, whole: Whole, head: Head, ending: Ending, stamp: Stamp) 
     }
     if finish not in ("load", "unload"):
         line |= _figures(ending)
+    if whole.logprobs:
+        line["logprobs"] = write_entries(whole.logprobs)
     if ending.done.context:
         line["context"] = ending.done.context
     if ending.extras:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core import ModelCard
+from ..replies import ModelCard
 
 UNKNOWN_CONTEXT_TOKENS = 8192
-NEVER = "9999-12-31T23:59:59Z"
+NEVER = "2318-01-01T00:00:00Z"  # about where Ollama's own "for ever" ends; year 9999 overflows in some time zones
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 TEMPLATE = "{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"
 
 
@@ -24,26 +27,31 @@ def ps(cards: Sequence[ModelCard]) -> dict[str, Any]:
     return {"models": [_loaded(card) for card in longest_first]}
 
 
-def show(card: ModelCard, *, basename: str = "") -> dict[str, Any]:
-    """`basename` is the name as asked, given only for clients that look for it (GitHub Copilot's user agent)."""
-    family = _family(card)
-    info: dict[str, Any] = {
-        "general.architecture": family,
-        f"{family}.context_length": card.context_length or UNKNOWN_CONTEXT_TOKENS,
-    }
+def show(card: ModelCard, *, page: Mapping[str, Any] | None = None, basename: str = "") -> dict[str, Any]:
+    """`page` is what Ollama itself says of the model behind the card, where one is.
+
+    `basename` is the name as asked, given only for clients that look for it (GitHub Copilot's user agent).
+    """
+    known = dict(page or {})
+    info = _info(card, known.get("model_info"))
     if basename:
         info["general.basename"] = basename
-    return {
-        "license": "",
+    shown: dict[str, Any] = {
+        "license": card.license or str(known.get("license") or ""),
         "modelfile": _modelfile(card),
-        "parameters": f"num_ctx {card.context_length}" if card.context_length else "",
-        "template": TEMPLATE,
+        "parameters": _parameters(card),
+        "template": card.template or str(known.get("template") or TEMPLATE),
         "system": card.system,
-        "details": _details(card),
+        "details": _details(card, known.get("details")),
         "model_info": info,
         "capabilities": list(card.capabilities),
         "modified_at": _date(card.modified),
     }
+    if card.messages:
+        shown["messages"] = [{"role": role, "content": content} for role, content in card.messages]
+    if card.kind == "model":
+        return {**shown, **known, "model_info": info}
+    return shown | {name: known[name] for name in ("projector_info", "tensors") if name in known}
 
 
 def tagged(name: str) -> str:
@@ -71,16 +79,47 @@ def _loaded(card: ModelCard) -> dict[str, Any]:
     return {**entry, "expires_at": expires_at, "size_vram": card.size_vram, "context_length": card.context_length}
 
 
-def _details(card: ModelCard) -> dict[str, Any]:
+def _details(card: ModelCard, known: Any = None) -> dict[str, Any]:
     family = _family(card)
-    return {
-        "parent_model": "",
-        "format": "gguf" if card.kind == "model" else "moe",
+    details = {
+        "parent_model": "" if card.kind == "model" else card.model,
+        "format": card.form or ("gguf" if card.kind == "model" else "moe"),
         "family": family,
         "families": [family],
         "parameter_size": card.parameter_size,
         "quantization_level": card.quantization,
     }
+    told = {name: value for name, value in known.items() if value} if isinstance(known, dict) else {}
+    return {**details, **told, "parent_model": details["parent_model"] or told.get("parent_model", "")}
+
+
+def _info(card: ModelCard, known: Any) -> dict[str, Any]:
+    """`model_info`: what the weights say of themselves, and in any case what clients plan with; 0 is unknown."""
+    info = {**card.info, **known} if isinstance(known, dict) else dict(card.info)
+    family = str(info.get("general.architecture") or _family(card))
+    expected = {"general.architecture": family, "general.parameter_count": _count(card.parameter_size),
+                f"{family}.context_length": card.context_length or UNKNOWN_CONTEXT_TOKENS,
+                f"{family}.embedding_length": 0}
+    return expected | {name: value for name, value in info.items() if value is not None or name not in expected}
+
+
+def _count(parameter_size: str) -> int:
+    """How many parameters "14.7B" or "360M" are; 0 when nobody knows."""
+    number, unit = parameter_size[:-1], parameter_size[-1:].upper()
+    if unit not in _UNITS or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", number):
+        return 0
+    return int(float(number) * _UNITS[unit])
+
+
+def _parameters(card: ModelCard) -> str:
+    """A line for each, as in a Modelfile; a list gives several."""
+    given = card.parameters or ({"num_ctx": card.context_length} if card.context_length else {})
+    rows = [(name, each) for name, value in given.items() for each in (value if isinstance(value, list) else [value])]
+    return "\n".join(f"{name:<30} {_quote(value)}" for name, value in rows)
+
+
+def _quote(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)
 
 
 def _family(card: ModelCard) -> str:
@@ -91,10 +130,13 @@ def _modelfile(card: ModelCard) -> str:
     lines = [f"# {_one_line(card.description)}"] if card.description else []
     if card.routes_to:
         lines.append(f"# Leads to: {_one_line(card.routes_to)}")
-    lines.append(f"FROM {tagged(card.name)}")
+    lines.append(f"FROM {tagged(card.routes_to if card.kind == 'alias' else card.name)}")
     if card.system:
         quoted = card.system.replace('"""', "'''")
         lines.append(f'SYSTEM """{quoted}"""')
+    if card.parameters:
+        lines += [f"PARAMETER {' '.join(row.split(maxsplit=1))}" for row in _parameters(card).splitlines()]
+    lines += [f'MESSAGE {role} """{content}"""' for role, content in card.messages]
     return "\n".join(lines) + "\n"
 
 

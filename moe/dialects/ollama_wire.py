@@ -16,6 +16,7 @@ from .ollama_options import read_sampling
 from .tool import check_tools, name_results, role_of
 from .wire import encode
 
+MOST_LOGPROBS = 20
 _THINK_WORDS = ("low", "medium", "high", "max")
 
 
@@ -47,8 +48,8 @@ class _Body(Struct):
     think: bool | str | None = None
     keep_alive: int | float | str | None = None
     options: dict[str, Any] | None = None
-    logprobs: Any = None
-    top_logprobs: Any = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
 
 
 class _ChatBody(_Body):
@@ -118,9 +119,6 @@ def _request(
     completion: Completion | None = None,
     tools: tuple[dict[str, Any], ...] = (),
 ) -> ChatRequest:
-    for name in ("logprobs", "top_logprobs"):
-        if getattr(asked, name):
-            raise BadRequest(f"{name} is not supported yet", param=name)
     return ChatRequest(
         model=asked.model or "",
         messages=messages,
@@ -129,9 +127,16 @@ def _request(
         sampling=read_sampling(asked.options),
         format=_format(asked.format),
         think=_think(asked.think),
+        logprobs=_logprobs(asked),
         stream=asked.stream is not False,
         keep_alive=_keep_alive(asked.keep_alive),
     )
+
+
+def _logprobs(asked: _Body) -> int | None:
+    if asked.top_logprobs is not None and not 0 <= asked.top_logprobs <= MOST_LOGPROBS:
+        raise BadRequest(f"top_logprobs must be between 0 and {MOST_LOGPROBS}", param="top_logprobs")
+    return asked.top_logprobs or 0 if asked.logprobs else None
 
 
 def _format(asked: str | dict[str, Any] | None) -> Literal["json"] | dict[str, Any] | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import ChatRequest, Chunk, Done, Ending, Head, ModelCard, Text, Thinking, ToolCall, Usage, Whole
+from ..core import ChatRequest, Chunk, Done, Text, Thinking, TokenLogprob, ToolCall, Usage
 from ..errors import MoeError, RequestError
+from ..replies import Ending, Head, ModelCard, Whole
+from .logprobs import write_entries
 from .openai_wire import parse_chat
 from .wire import call_id, encode, explain
 
@@ -48,46 +50,72 @@ def model(card: ModelCard) -> dict[str, Any]:
 class Events:
     """A streamed reply as server-sent events. The role goes ahead in a chunk of its own, as OpenAI sends it."""
 
-    def __init__(self, head: Head, include_usage: bool) -> None:
+    def __init__(self, head: Head, include_usage: bool, *, calls_functions: bool = False) -> None:
         self._head = head
-        self._calls = 0
+        self._calls_functions = calls_functions
         self._include_usage = include_usage
         usage = b',"usage":null' if include_usage else b""
         self._open = b"data: " + encode(_stamp(head, "chat.completion.chunk"))[:-1] + b',"choices":['
-        self._delta = self._open + b'{"index":0,"delta":'
-        self._close = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
+        self._end = b',"finish_reason":null}]' + usage + b"}\n\n"
+        self._close = b',"logprobs":null' + self._end
+        self._begin(0)
+
+    def _begin(self, index: int) -> None:
+        self._index = index
+        self._calls = 0
+        self._delta = self._open + b'{"index":%d,"delta":' % index
         self._text = self._delta + b'{"content":'
         self._text_close = b"}" + self._close
         self._role = self._delta + b'{"role":"assistant","content":"","refusal":null}' + self._close
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
-            event = b"".join((self._text, encode(chunk.text), self._text_close))
+            event = self._write_text(chunk)
         elif isinstance(chunk, Thinking):
             event = b"".join((self._delta, encode(_reasoning(chunk.text)), self._close))
         elif isinstance(chunk, ToolCall):
-            call = {"index": self._calls, **_call(chunk, self._head, self._calls)}
-            self._calls += 1
-            event = b"".join((self._delta, encode({"tool_calls": [call]}), self._close))
+            event = b"".join((self._delta, encode(self._write_call(chunk)), self._close))
         else:
             return b""
         return self._take_role() + event if self._role else event
+
+    def _write_text(self, chunk: Text) -> bytes:
+        text = encode(chunk.text)
+        if not chunk.logprobs:
+            return b"".join((self._text, text, self._text_close))
+        return b"".join((self._text, text, b'},"logprobs":', encode(_logprobs(chunk.logprobs)), self._end))
+
+    def _write_call(self, call: ToolCall) -> dict[str, Any]:
+        place = self._calls
+        self._calls += 1
+        written = _call(call, self._head, place)
+        return {"function_call": written["function"]} if self._calls_functions else {
+            "tool_calls": [{"index": place, **written}]}
 
     def _take_role(self) -> bytes:
         role, self._role = self._role, b""
         return role
 
-    def end(self, ending: Ending) -> bytes:
-        finish = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": _finish(ending.done, self._calls > 0)}
+    def turn(self, done: Done) -> bytes:
+        last = self._finish(done, {})
+        self._begin(self._index + 1)
+        return last
+
+    def _finish(self, done: Done, extras: dict[str, Any]) -> bytes:
+        reason = _finish(done, self._calls > 0, self._calls_functions)
+        finish = {"index": self._index, "delta": {}, "logprobs": None, "finish_reason": reason}
         tail: dict[str, Any] = {"usage": None} if self._include_usage else {}
-        if ending.extras:
-            tail["x_moe"] = ending.extras
+        if extras:
+            tail["x_moe"] = extras
         events = [self._take_role(), self._open, encode(finish), b"]"]
         if tail:
             events += [b",", encode(tail)[1:-1]]
-        events.append(b"}\n\n")
+        return b"".join((*events, b"}\n\n"))
+
+    def end(self, ending: Ending) -> bytes:
+        events = [self._finish(ending.done, ending.extras)]
         if self._include_usage:
-            events += [self._open, b'],"usage":', encode(_usage(ending.done)), b"}\n\n"]
+            events += [self._open, b'],"usage":', encode(usage_of(ending.done)), b"}\n\n"]
         return b"".join((*events, b"data: [DONE]\n\n"))
 
     def fail(self, error: MoeError) -> bytes:
@@ -104,22 +132,30 @@ class Chat:
         return parse_chat(body)
 
     def writer(self, request: ChatRequest, head: Head) -> Events:
-        return Events(head, request.include_usage)
+        return Events(head, request.include_usage, calls_functions=request.calls_functions)
 
     def reply(self, whole: Whole, head: Head, ending: Ending) -> bytes:
-        choice = {
-            "index": 0,
-            "message": _message(whole, head),
-            "logprobs": None,
-            "finish_reason": _finish(ending.done, bool(whole.tool_calls)),
-        }
-        body = {**_stamp(head, "chat.completion"), "choices": [choice], "usage": _usage(ending.done)}
+        choices = [_choice(index, each, head) for index, each in enumerate((whole, *whole.others))]
+        body = {**_stamp(head, "chat.completion"), "choices": choices, "usage": usage_of(ending.done)}
         if ending.extras:
             body["x_moe"] = ending.extras
         return encode(body)
 
     def error(self, error: MoeError) -> bytes:
         return error_body(error)
+
+
+def _choice(index: int, whole: Whole, head: Head) -> dict[str, Any]:
+    return {
+        "index": index,
+        "message": _message(whole, head),
+        "logprobs": _logprobs(whole.logprobs) if whole.logprobs else None,
+        "finish_reason": _finish(whole.done, bool(whole.tool_calls), head.asked.calls_functions),
+    }
+
+
+def _logprobs(tokens: tuple[TokenLogprob, ...]) -> dict[str, Any]:
+    return {"content": write_entries(tokens), "refusal": None}
 
 
 def _stamp(head: Head, kind: str) -> dict[str, Any]:
@@ -137,7 +173,9 @@ def _message(whole: Whole, head: Head) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if whole.thinking:
         message |= _reasoning(whole.thinking)
-    if whole.tool_calls:
+    if whole.tool_calls and head.asked.calls_functions:
+        message["function_call"] = _call(whole.tool_calls[0], head, 0)["function"]
+    elif whole.tool_calls:
         message["tool_calls"] = [_call(call, head, i) for i, call in enumerate(whole.tool_calls)]
     return message
 
@@ -152,13 +190,15 @@ def _call(call: ToolCall, head: Head, index: int) -> dict[str, Any]:
     return {"id": call_id(call, head, index), "type": "function", "function": function}
 
 
-def _finish(done: Done, has_calls: bool) -> str:
+def _finish(done: Done, has_calls: bool, calls_functions: bool) -> str:
     if done.finish == "length":
         return "length"
-    return "tool_calls" if has_calls or done.finish == "tool_calls" else "stop"
+    if not has_calls and done.finish != "tool_calls":
+        return "stop"
+    return "function_call" if calls_functions else "tool_calls"
 
 
-def _usage(done: Done) -> dict[str, int]:
+def usage_of(done: Done) -> dict[str, int]:
     usage = done.usage or Usage()
     total = usage.prompt_tokens + usage.completion_tokens
     return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "total_tokens": total}

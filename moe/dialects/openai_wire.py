@@ -11,23 +11,15 @@ from ..core import ChatRequest, Image, Message, Part, Sampling, Text, Thinking, 
 from ..errors import BadRequest
 from .body import Count, Int64, read
 from .image import read_url
+from .openai_sampling import EFFORTS, read_biases, read_effort, read_stops
 from .tool import check_name, check_tools, name_results, role_of
 
-MOST_STOPS = 16
+MOST_ANSWERS = 8
 
-_Penalty = Annotated[float, Meta(ge=-2, le=2)]
-_EFFORTS: dict[str, bool | str] = {
-    "none": False,
-    "minimal": "low",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "ultra": "high",
-    "max": "high",
-}
-# Taken by nothing behind this door yet: dropping them would give an answer that is not the one asked for.
-_UNSUPPORTED = ("logprobs", "top_logprobs", "logit_bias", "functions", "audio", "web_search_options")
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+# Dropping these would give an answer that is not the one asked for; without the others it is only a little different.
+_UNSUPPORTED = ("audio", "web_search_options")
+_UNHEEDED = ("verbosity",)
 
 
 class _ImageUrl(Struct):
@@ -62,7 +54,7 @@ class _Turn(Struct):
     refusal: str | None = None
 
 
-class _StreamOptions(Struct):
+class StreamOptions(Struct):
     include_usage: bool | None = None
 
 
@@ -85,28 +77,31 @@ class _Body(Struct):
     model: str | None = None
     messages: list[_Turn] | None = None
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    presence_penalty: _Penalty | None = None
-    frequency_penalty: _Penalty | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
     seed: Int64 | None = None
     stop: str | list[str] | None = None
-    n: Count | None = None
+    n: Annotated[int, Meta(ge=1, le=MOST_ANSWERS)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: _ResponseFormat | None = None
     reasoning_effort: str | None = None
     reasoning: _Reasoning | None = None
-    logprobs: Any = None
-    top_logprobs: Any = None
-    logit_bias: Any = None
-    functions: Any = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logit_bias: dict[str, float] | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
+    modalities: list[str] | None = None
     audio: Any = None
     web_search_options: Any = None
+    verbosity: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -119,28 +114,36 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise BadRequest("[] is too short - 'messages'", param="messages")
     options = asked.stream_options
     schema = _schema(asked.response_format)
+    reasoning = asked.reasoning or _Reasoning()
+    effort = read_effort(asked.reasoning_effort or reasoning.effort)
+    is_old = bool(asked.functions) and not asked.tools
     return ChatRequest(
         model=asked.model or "",
         messages=name_results([_message(turn, f"messages[{i}]") for i, turn in enumerate(asked.messages)]),
-        tools=check_tools(asked.tools),
-        tool_choice=_tool_choice(asked.tool_choice),
-        parallel_tool_calls=asked.parallel_tool_calls,
+        tools=_functions(asked.functions) if is_old else check_tools(asked.tools),
+        tool_choice=_function_choice(asked.function_call) if is_old else _tool_choice(asked.tool_choice),
+        parallel_tool_calls=False if is_old else asked.parallel_tool_calls,
         sampling=_sampling(asked),
         format=_format(asked.response_format),
         format_name=(schema.name or "") if schema else "",
         format_strict=schema.strict if schema else None,
-        think=_think(asked),
+        think=EFFORTS.get(effort),
+        effort=effort,
+        logprobs=_logprobs(asked),
+        n=asked.n or 1,
+        unheeded=tuple(name for name in _UNHEEDED if getattr(asked, name) is not None),
+        calls_functions=is_old,
         stream=bool(asked.stream),
         include_usage=options is not None and bool(options.include_usage),
     )
 
 
 def _refuse_unsupported(asked: _Body) -> None:
-    if asked.n is not None and asked.n > 1:
-        raise BadRequest("n > 1 is not supported: one answer is given to each request", param="n")
     for name in _UNSUPPORTED:
         if getattr(asked, name):
-            raise BadRequest(f"{name} is not supported yet", param=name)
+            raise BadRequest(f"{name} is not supported", param=name)
+    if "audio" in (asked.modalities or ()):
+        raise BadRequest("modalities: answers are text, not audio", param="modalities")
 
 
 def _sampling(asked: _Body) -> Sampling:
@@ -152,17 +155,33 @@ def _sampling(asked: _Body) -> Sampling:
         frequency_penalty=asked.frequency_penalty,
         seed=asked.seed,
         max_tokens=asked.max_tokens if most is None else most,
-        stop=_stop(asked.stop),
+        stop=read_stops(asked.stop),
+        logit_bias=read_biases(asked.logit_bias),
     )
 
 
-def _stop(stop: str | list[str] | None) -> tuple[str, ...]:
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(stops) > MOST_STOPS:
-        raise BadRequest(f"stop: at most {MOST_STOPS} sequences, got {len(stops)}", param="stop")
-    if "" in stops:
-        raise BadRequest("stop: an empty string cannot be a stop sequence", param="stop")
-    return stops
+def _logprobs(asked: _Body) -> int | None:
+    if asked.logprobs:
+        return asked.top_logprobs or 0
+    if asked.top_logprobs:
+        raise BadRequest("top_logprobs: it takes logprobs to be true", param="top_logprobs")
+    return None
+
+
+def _functions(functions: list[dict[str, Any]] | None) -> tuple[dict[str, Any], ...]:
+    """Tools as they were defined before they were called that."""
+    for place, function in enumerate(functions or ()):
+        check_name(function, f"functions[{place}]")
+    return check_tools([{"type": "function", "function": function} for function in functions or ()])
+
+
+def _function_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    if isinstance(choice, dict):
+        check_name(choice, "function_call")
+        return {"type": "function", "function": {"name": choice["name"]}}
+    if choice not in (None, "none", "auto"):
+        raise BadRequest("function_call: expected none, auto or a function", param="function_call")
+    return choice
 
 
 def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
@@ -191,18 +210,6 @@ def _format(asked: _ResponseFormat | None) -> Literal["json"] | dict[str, Any] |
 
 def _schema(asked: _ResponseFormat | None) -> _JsonSchema | None:
     return asked.json_schema if asked is not None and asked.type == "json_schema" else None
-
-
-def _think(asked: _Body) -> bool | str | None:
-    effort = asked.reasoning_effort
-    if effort is None and asked.reasoning is not None:
-        effort = asked.reasoning.effort
-    if effort is None:
-        return None
-    if effort not in _EFFORTS:
-        known = ", ".join(_EFFORTS)
-        raise BadRequest(f"reasoning_effort: '{effort[:40]}' is not one of {known}", param="reasoning_effort")
-    return _EFFORTS[effort]
 
 
 def _message(turn: _Turn, where: str) -> Message:

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ..core import Head, ToolCall
+from ..core import ToolCall
 from ..errors import BackendError, ConfigError, MoeError, UpstreamRefusal
+from ..replies import Head
 
 
 def encode(value: Any) -> bytes:

@@ -2,12 +2,12 @@
 
 from .base import CHARS_PER_TOKEN, MAX_TOKENS, Embedder, Kind, Rows, excerpt
 from .loading import Encoders, load_embedder
-from .onnx import CARD, GRAPH, JoinedEmbedder, OnnxEmbedder, open_encoder
+from .onnx import CARD, GRAPH, JoinedEmbedder, OnnxEmbedder, Quick, find_quick, open_encoder
 from .readers import PIECES, TABLE, WORDS, Reader, open_reader
 from .transformer import SentenceTransformerEmbedder
 
 __all__ = [
     "CARD", "CHARS_PER_TOKEN", "GRAPH", "MAX_TOKENS", "PIECES", "TABLE", "WORDS", "Embedder", "Encoders",
-    "JoinedEmbedder", "Kind", "OnnxEmbedder", "Reader", "Rows", "SentenceTransformerEmbedder", "excerpt",
-    "load_embedder", "open_encoder", "open_reader",
+    "JoinedEmbedder", "Kind", "OnnxEmbedder", "Quick", "Reader", "Rows", "SentenceTransformerEmbedder", "excerpt",
+    "find_quick", "load_embedder", "open_encoder", "open_reader",
 ]

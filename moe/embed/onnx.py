@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def open_encoder(folder: Path) -> Embedder:
         return OnnxEmbedder(folder)
     try:
         parts = [OnnxEmbedder(folder.parent / Path(name).name) for name in about["parts"]]
-        return JoinedEmbedder(str(about["name"]), parts, about["weights"])
+        return JoinedEmbedder(str(about["name"]), parts, about["weights"], quick=about.get("quick"))
     except (ValueError, KeyError, TypeError) as error:
         raise _no_encoder(folder, error) from error
 
@@ -67,16 +67,27 @@ class OnnxEmbedder(CachedEmbedder):
         return rows
 
 
+class Quick(NamedTuple):
+    """A part that takes a fraction of the whole's time; its own direction is at `columns` of the whole's rows."""
+
+    embedder: Embedder
+    columns: slice
+
+
 class JoinedEmbedder:
     """Encoders side by side: a cosine of theirs is the mean of the parts' cosines by their `weights`."""
 
-    def __init__(self, name: str, parts: Sequence[Embedder], weights: Sequence[float]) -> None:
-        """Raises ValueError unless each part has a weight above 0."""
+    def __init__(self, name: str, parts: Sequence[Embedder], weights: Sequence[float], *,
+                 quick: str | None = None) -> None:
+        """`quick` names the part that may be asked first. Raises ValueError unless each part has a weight above 0."""
         if not parts or len(parts) != len(weights) or min(weights) <= 0:
             raise ValueError("each part needs a weight above 0")
         self.name = name
         self.dimension = sum(part.dimension for part in parts)
         self.fingerprint = _digest([[part.fingerprint for part in parts], [float(weight) for weight in weights]])
+        ends = np.cumsum([0, *(part.dimension for part in parts)]).tolist()
+        self.quick = next((Quick(part, slice(ends[i], ends[i + 1])) for i, part in enumerate(parts)
+                           if part.name == quick), None)
         self._parts = tuple(parts)
         self._scales = np.sqrt(np.array(weights, dtype=np.float32) / sum(weights))
 
@@ -84,6 +95,11 @@ class JoinedEmbedder:
         """Each part keeps its own queries, so that nothing is run again for a text that was just asked."""
         rows = [part.embed(texts, kind=kind) * scale for part, scale in zip(self._parts, self._scales, strict=True)]
         return np.concatenate(rows, axis=1)
+
+
+def find_quick(embedder: Embedder) -> Quick | None:
+    """The part of an encoder that is asked first; None for one that is whole."""
+    return embedder.quick if isinstance(embedder, JoinedEmbedder) else None
 
 
 def _read_card(folder: Path) -> dict[str, Any]:

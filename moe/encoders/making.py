@@ -100,7 +100,9 @@ def choose(recipes: Sequence[Recipe], home: Path) -> None:
     if len(recipes) > 1:
         (home / name).mkdir(exist_ok=True)
         parts = [recipe.name for recipe in recipes]
-        write(home / name / CARD, json.dumps({"name": name, "parts": parts, "weights": [1] * len(parts)}, indent=2))
+        quick = next((recipe.name for recipe in recipes if recipe.is_quick), None)
+        card = {"name": name, "parts": parts, "weights": [1] * len(parts), "quick": quick}
+        write(home / name / CARD, json.dumps(card, indent=2))
     write(home / "current", name)
 
 

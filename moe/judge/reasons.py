@@ -15,13 +15,11 @@ from ..routing.formats import FORMATS
 from ..routing.grams import split_grams, split_words
 from ..routing.head import Head
 from ..routing.keywords import KeywordIndex
+from ..routing.ranking import find_doubt, is_tie
 from ..routing.rows import Row
 from ..routing.scoring import Floats
 from ..routing.text import clean
 
-NEAR_TIE = 0.15
-# The four-signal score's probabilities always add up to 1, which tells nothing.
-CERTAIN = 0.9995
 NEAREST_KEPT = 5
 WORDS_KEPT = 8
 # A prompt is read again without each of so many words at most.
@@ -81,13 +79,6 @@ class Reasons(Struct, frozen=True, kw_only=True):
     looks: list[Contribution]
     nearest: list[Neighbour]
     keywords: list[Found]
-
-
-def rank(decision: Decision) -> list[tuple[str, float]]:
-    """The experts that were scored with their probabilities, or else their shares of the keywords, the best first."""
-    key = "probability" if any("probability" in row for row in decision.scores.values()) else "keyword"
-    rated = [(label, row.get(key, 0.0)) for label, row in decision.scores.items()]
-    return sorted(rated, key=lambda each: -each[1])
 
 
 def weigh_parts(decision: Decision, rivals: Sequence[str], factors: Mapping[str, float]) -> list[Contribution]:
@@ -157,21 +148,19 @@ def tell_decision(decision: Decision, ranked: Sequence[tuple[str, float]], *, th
     elif decision.stage == "keyword":
         said.append(f"its keywords give it {decision.confidence:.3f}, which reaches the keywords' threshold "
                     f"({keyword_threshold:g})")
-    elif decision.stage == "fallback" and first:
+    elif decision.stage == "fallback" and not share:
+        said.append("nothing in it tells one expert from another")
+    elif decision.stage == "fallback":
         said.append(f"nobody is sure: {first} has {share:.3f}, below {name} ({least:g})")
-    if decision.scores and not by_keyword:
-        total = sum(rated for _, rated in ranked)
-        if total < CERTAIN:
-            said.append(f"all experts together have {total:.3f}: how likely it is that any of them fits")
+        said.append("its confidence is 1 minus the best expert's: that nobody is the one to send it to")
+    doubt = find_doubt(decision)
+    if doubt is not None:
+        said.append(f"all experts together have {1 - doubt:.3f}: how likely it is that any of them fits; "
+                    f"that none does has {doubt:.3f}")
     if is_tie(ranked):
         second, its_share = ranked[1]
         said.append(f"a near-tie: {first} has {share:.3f} and {second} {its_share:.3f}; other words may turn it")
     return said
-
-
-def is_tie(ranked: Sequence[tuple[str, float]]) -> bool:
-    """Whether the first two are close, and are anything at all."""
-    return len(ranked) > 1 and ranked[0][1] > NEAR_TIE and ranked[0][1] - ranked[1][1] < NEAR_TIE
 
 
 def _weigh_grams(head: Head, raw: str, places: Rival) -> dict[str, float]:

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
-from ..backends.base import HEARTBEAT_S, Backend
 from ..backends.builtin import Builtin
 from ..config import RunnerConfig
-from ..core import ChatRequest, Chunk, Decision, Done, Heartbeat, Started, Text
+from ..core import ChatRequest, Chunk, Decision, Started
 from ..errors import (
     BackendError,
-    BadAnswer,
+    BadRequest,
+    Busy,
+    Crowded,
+    InvalidAnswer,
     NotReady,
-    TimedOut,
     Unanswered,
     Unreachable,
     UpstreamFailure,
     UpstreamRefusal,
 )
 from ..log import clean
-from .lineup import Candidate, Lineup, prepare
+from .attempt import BLIND, Attempt, Attempts, Misfit
+from .form import Form
+from .lineup import Candidate, Lineup
 from .settle import prompt_tokens
 
 log = logging.getLogger("moe.dispatch")
 
-# An upstream that asks to be left alone longer than this is left alone, and somebody else answers.
-LONGEST_WAIT_S = 2.5
-# However long it asks for, it is tried again after this: quotas are often back earlier, and a date can be wrong.
-LONGEST_REST_S = 60.0
 TOO_LONG = "context_length_exceeded"
-_BEAT = Heartbeat()
+# What a client calls that which a model lacks.
+_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model"}
 
 
 class Dispatcher:
@@ -47,20 +46,23 @@ class Dispatcher:
         advice: Callable[[], str],
     ) -> None:
         self._lineup = lineup
-        self._runner = runner
+        self._attempts = Attempts(runner, advice=advice)
         self._on_failure = on_failure
         self._advice = advice
 
-    def run(self, request: ChatRequest, decision: Decision, *, request_id: str) -> Generator[Chunk, None, None]:
+    def run(
+        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None
+    ) -> Generator[Chunk, None, None]:
         """Heartbeats while nobody speaks, then Started, then the answer, Done last.
 
-        Raises before Started: UpstreamRefusal when the request itself is at fault, Unanswered when all
-        failed. After Started, for a stream only: BackendError when the answer broke off.
+        Raises before Started: UpstreamRefusal or BadRequest when the request itself is at fault, Busy when too many
+        wait, InvalidAnswer when nobody kept to the `form`, Unanswered when all failed. After Started, for a stream
+        only: BackendError when the answer broke off, or broke its form.
         """
         tried: dict[str, BackendError] = {}
         dead = _Dead()
         resting: list[Candidate] = []
-        for candidate in self._in_turn(decision, resting, request_id):
+        for candidate in self._in_turn(request, decision, resting, request_id):
             is_decided = candidate.expert is decision.expert
             is_admitted = all(other is not candidate for other in resting)
             if isinstance(candidate.backend, Builtin) and is_decided:
@@ -71,26 +73,25 @@ class Dispatcher:
                 continue
             passed_over = [other.expert.label for other in resting if other is not candidate]
             failed = tuple(dict.fromkeys((*passed_over, *tried)))
-            run = _Run(candidate, failed, is_first=is_decided, is_admitted=is_admitted)
+            attempt = Attempt(candidate, failed, form=form, is_first=is_decided, is_admitted=is_admitted)
             began = time.monotonic()
             try:
-                yield from self._serve(run, request)
+                yield from self._attempts.serve(attempt, request)
                 return
             except BackendError as error:
-                is_refused = run.is_first and isinstance(error, UpstreamRefusal) and error.code != TOO_LONG
-                is_final = run.has_started or is_refused
-                word = "[Broken-Answer]" if run.has_started else "[Refused]" if is_refused else "[Auto-Correction]"
                 lost_ms = (time.monotonic() - began) * 1000
-                self._note(word, candidate, error, f"request={request_id} lost_ms={lost_ms:.0f}")
-                if is_final:
-                    raise
+                self._note(attempt, error, f"request={request_id} lost_ms={lost_ms:.0f}")
+                _end_here(attempt, error, decision)
                 tried[candidate.expert.label] = error
-                dead.add(candidate, error, prompt_tokens(request))
+                if error.reason != BLIND:  # another expert may know better of the same model
+                    dead.add(candidate, error, prompt_tokens(request))
         yield from self._give_up(request, decision, tried)
 
-    def _in_turn(self, decision: Decision, resting: list[Candidate], request_id: str) -> Iterator[Candidate]:
+    def _in_turn(
+        self, request: ChatRequest, decision: Decision, resting: list[Candidate], request_id: str
+    ) -> Iterator[Candidate]:
         """The candidates whose breaker admits them; the others, told in `resting`, last: trying beats giving up."""
-        for candidate in self._lineup.candidates(decision):
+        for candidate in self._lineup.candidates(decision, is_special=bool(request.tools) or request.has_image):
             if candidate.breaker.admit():
                 yield candidate
             else:
@@ -99,131 +100,74 @@ class Dispatcher:
                 resting.append(candidate)
         yield from list(resting)
 
-    def _serve(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
-        """One candidate, with its retries; its breaker learns how it went."""
-        candidate = run.candidate
-        is_told = False
-        try:
-            yield from self._attempts(run, request)
-            is_told = True
-            candidate.breaker.succeed()
-        except (UpstreamRefusal, Misfit, NotReady):
-            raise  # it is alive, or was never asked
-        except BackendError as error:
-            is_told = True
-            asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
-            candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S))
-            raise
-        finally:
-            if not is_told and run.is_admitted:
-                candidate.breaker.release()
-
-    def _attempts(self, run: _Run, request: ChatRequest) -> Iterator[Chunk]:
-        expert, backend, model = run.candidate.expert, run.candidate.backend, run.candidate.model
-        if not model:
-            raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason=backend.trouble(model))
-        prepared = prepare(request, expert, model)
-        unfit = backend.misfit(prepared)
-        if unfit:
-            raise Misfit(f'"{model}" {unfit}', reason=unfit)
-        attempt = 0
-        while True:
-            chunks = self._attempt(run, prepared)
-            try:
-                yield from chunks if request.stream else _hold(chunks)
-                return
-            except BackendError as error:
-                run.has_started = run.has_started and request.stream
-                if run.has_started or not self._may_retry(error, backend, attempt):
-                    raise
-                log.info("retry expert=%s reason=%s", clean(expert.label), clean(error.reason))
-                yield from _pause(self._pause_s(error, attempt))
-            attempt += 1
-
-    def _attempt(self, run: _Run, prepared: ChatRequest) -> Iterator[Chunk]:
-        """One exchange, watched: silence beyond its limit ends it, and so does an answer without content."""
-        expert, backend = run.candidate.expert, run.candidate.backend
-        limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
-        chunks = backend.chat(prepared)
-        heard = 0.0  # the clock starts with the first chunk: loading an engine is not the model's silence
-        try:
-            for chunk in chunks:
-                heard = heard or time.monotonic()
-                if isinstance(chunk, Heartbeat):
-                    if time.monotonic() - heard > limit_s:
-                        raise TimedOut(f"silent for {limit_s:.0f} s")
-                    yield chunk
-                    continue
-                if not run.has_started:
-                    if isinstance(chunk, Text) and not chunk.text:
-                        continue
-                    if isinstance(chunk, Done) and chunk.finish == "stop" and not _may_be_empty(prepared):
-                        raise BadAnswer("the answer is empty", reason="empty answer")
-                    run.has_started = True
-                    limit_s = backend.idle_limit_s(prepared.model)
-                    yield Started(expert=expert.label, model=run.candidate.model, failed=run.failed)
-                yield chunk
-                heard = time.monotonic()
-        finally:
-            chunks.close()
-
-    def _may_retry(self, error: BackendError, backend: Backend, attempt: int) -> bool:
-        if isinstance(error, (TimedOut, Unreachable)):
-            return attempt + 1 < backend.routes
-        if isinstance(error, UpstreamFailure) and (error.retry_after_s or 0) > LONGEST_WAIT_S:
-            return False
-        return error.is_worth_a_retry and attempt < max(self._runner.retries, backend.routes - 1)
-
-    def _pause_s(self, error: BackendError, attempt: int) -> float:
-        """What the upstream asked for, else an exponential backoff with jitter; none on the way to another node."""
-        if isinstance(error, (TimedOut, Unreachable)):
-            return 0.0
-        spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
-        backoff_s = float(self._runner.backoff_s * 2**attempt * spread)
-        asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
-        return backoff_s if asked_s is None else asked_s + 0.1 * spread
-
     def _give_up(
         self, request: ChatRequest, decision: Decision, tried: dict[str, BackendError]
     ) -> Iterator[Chunk]:
         """The built-in answer where one may be given, else the error that says what was tried."""
+        errors = list(tried.values())
         told = tuple((label, error.reason) for label, error in tried.items())
-        first = next(iter(tried.values()), None)
-        if isinstance(first, UpstreamRefusal):  # too long, and nobody can take more
-            raise first
+        _complain(errors)
         builtin = self._lineup.builtin
         may_speak = decision.virtual or decision.expert.type == "builtin"
-        if may_speak and not builtin.misfit(request) and not request.only_loads:
+        is_plain = not builtin.misfit(request) and not request.only_loads and not request.has_image
+        if may_speak and is_plain:
             speaker = decision.expert.label if decision.expert.type == "builtin" else "builtin"
             yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
-        if first is not None and all(isinstance(error, Misfit) for error in tried.values()):
-            raise UpstreamRefusal(first.message)
-        raise Unanswered(told)
+        raise Unanswered(told, retry_after_s=_find_wait(errors))
 
-    def _note(self, word: str, candidate: Candidate, error: BackendError, context: str) -> None:
+    def _note(self, attempt: Attempt, error: BackendError, context: str) -> None:
+        word = "[Auto-Correction]"
+        if attempt.has_started:
+            word = "[Broken-Answer]"
+        elif _is_refused(attempt, error):
+            word = "[Refused]"
+        expert, model = attempt.candidate.expert, attempt.candidate.model
         if not isinstance(error, (UpstreamRefusal, Misfit)):
-            self._on_failure(candidate.expert.label, candidate.model)
-        log.warning("%s %s expert=%s model=%s reason=%s detail=%s", word, context, clean(candidate.expert.label),
-                    clean(candidate.model), clean(error.reason), clean(error.message))
+            self._on_failure(expert.label, model)
+        log.warning("%s %s expert=%s model=%s reason=%s detail=%s", word, context, clean(expert.label),
+                    clean(model), clean(error.reason), clean(error.message))
 
 
-class Misfit(BackendError):
-    """The candidate cannot do what the request needs; it was not asked."""
+def _end_here(attempt: Attempt, error: BackendError, decision: Decision) -> None:
+    """Raises what nobody else can mend: a broken answer, a request at fault, a full queue; and who names an expert that
+    cannot do it, and has no fallback of its own, is told so."""
+    if isinstance(error, Crowded):
+        raise Busy from error
+    if attempt.has_started or _is_refused(attempt, error):
+        raise error
+    is_named = attempt.is_first and decision.stage == "explicit" and not decision.expert.fallback
+    if is_named and isinstance(error, Misfit):
+        _complain([error])
 
 
-class _Run:
-    """What is known while one candidate is tried."""
+def _is_refused(attempt: Attempt, error: BackendError) -> bool:
+    return attempt.is_first and isinstance(error, UpstreamRefusal) and error.code != TOO_LONG
 
-    def __init__(
-        self, candidate: Candidate, failed: tuple[str, ...], *, is_first: bool, is_admitted: bool
-    ) -> None:
-        self.candidate = candidate
-        self.failed = failed
-        self.is_first = is_first
-        self.is_admitted = is_admitted
-        self.has_started = False
+
+def _complain(errors: list[BackendError]) -> None:
+    """Raises what the errors of all who were tried say together, where that is more than that they failed."""
+    first = next(iter(errors), None)
+    if first is None:
+        return
+    if isinstance(first, UpstreamRefusal):  # too long, and nobody can take more
+        raise first
+    for error in errors:
+        if isinstance(error, InvalidAnswer):
+            raise error
+    misfit = next((error for error in errors if isinstance(error, Misfit)), None)
+    if misfit is not None and all(isinstance(error, (Misfit, NotReady)) for error in errors):
+        raise BadRequest(misfit.message, param=_PARAMS.get(misfit.reason.rpartition(" ")[2]))
+    wait_s = _find_wait(errors)
+    if wait_s is not None and all(_find_wait([error]) or isinstance(error, (Misfit, NotReady)) for error in errors):
+        raise Busy(retry_after_s=wait_s)
+
+
+def _find_wait(errors: Iterable[BackendError]) -> float | None:
+    """When to try again, as the first of the upstreams that are only busy says; None where none is."""
+    busy = (error for error in errors if isinstance(error, UpstreamFailure) and error.upstream_status == 503)
+    return next((max(1.0, error.retry_after_s or 1.0) for error in busy), None)
 
 
 class _Dead:
@@ -249,28 +193,3 @@ class _Dead:
         if candidate.expert.id < 0 and candidate.model in self._models:
             return True
         return bool(self._needed_tokens) and candidate.backend.context_tokens(candidate.model) <= self._needed_tokens
-
-
-def _may_be_empty(request: ChatRequest) -> bool:
-    """Whether an answer without a letter can be right: a stop string came first, or a bare text goes no further."""
-    is_bare = request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
-    return request.only_loads or is_bare or bool(request.sampling.stop)
-
-
-def _hold(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Everything at the end, a heartbeat for each piece meanwhile: who waits for the whole answer never gets half
-    of a broken one, so another attempt may begin from the start."""
-    held: list[Chunk] = []
-    for chunk in chunks:
-        if not isinstance(chunk, Heartbeat):
-            held.append(chunk)
-        yield _BEAT
-    yield from held
-
-
-def _pause(wait_s: float) -> Iterator[Chunk]:
-    """Waits, with heartbeats, so that a client that leaves meanwhile is noticed."""
-    until = time.monotonic() + wait_s
-    while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, HEARTBEAT_S))
-        yield _BEAT

@@ -10,17 +10,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from msgspec import structs
+
+from ..aliases import Alias, plain
+from ..backends.base import Counting
 from ..backends.catalog import Catalog
+from ..backends.inventory import UpstreamModel
 from ..backends.local import LocalModels
-from ..backends.nodes import UpstreamModel
+from ..backends.manage import Manager
 from ..config import Config
 from ..config.rules import RESERVED
-from ..core import Answer, ChatRequest, Decision, Expert, ModelCard
+from ..core import Answer, ChatRequest, Decision, Expert
 from ..errors import BadRequest
 from ..metrics import Statistics
+from ..replies import ModelCard
+from ..routing.heads import tell_guesses
+from ..routing.ranking import find_doubt, is_tie, rank
 from .dispatch import Dispatcher
-from .lineup import Lineup
+from .footer import may_have_footer, sign, unsign
+from .form import Forms
+from .lineup import Lineup, prepare
+from .personas import take_on
 from .settle import settle
+
+CAPABILITIES = ("completion", "tools", "insert", "vision", "thinking")
+
+
+_LISTED = {"virtual": ("virtual",), "experts": ("virtual", "expert", "alias"),
+           "raw": ("virtual", "expert", "alias", "model")}
 
 
 class Decider(Protocol):
@@ -30,6 +47,7 @@ class Decider(Protocol):
     def mode(self) -> str: ...
 
     note: str
+    is_faulty: bool
 
     def decide(self, request: ChatRequest) -> Decision: ...
 
@@ -46,6 +64,7 @@ class Gateway:
         lineup: Lineup,
         catalog: Catalog,
         local: LocalModels,
+        manager: Manager,
         statistics: Statistics,
         retire: Callable[[], None],
     ) -> None:
@@ -53,29 +72,50 @@ class Gateway:
         self.config = config
         self.router = router
         self.catalog = catalog
+        self.manager = manager
         self._local = local
         self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
+        self._forms = Forms()
         self.retire = retire
 
-    def answer(self, request: ChatRequest, *, request_id: str) -> Answer:
-        """Decides at once; the chunks are made as they are taken. Raises RequestError."""
+    def answer(self, request: ChatRequest, *, request_id: str, client: str = "") -> Answer:
+        """Decides at once; the chunks are made as they are taken. Where requests have to wait, each `client` has its
+        turn. Raises RequestError."""
+        request = structs.replace(self._unfold(request), client=client)
+        form = self._forms.read(request)
         decision = self.router.decide(request)
-        chunks = self._dispatcher.run(request, decision, request_id=request_id)
+        has_footer = self.config.response.footer and may_have_footer(request)
+        if has_footer:
+            request = unsign(request)
+        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
         settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id)
-        return Answer(decision, settled)
+        return Answer(decision, sign(settled) if has_footer else settled)
+
+    def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:
+        """`request` as the model that would answer gets it, and its exact length in tokens, None where nobody can say.
+        Calls no model. Raises RequestError."""
+        request = self._unfold(request)
+        decision = self.router.decide(request)
+        chosen = next(self._lineup.candidates(decision))
+        prepared = prepare(request, chosen.expert, chosen.model)
+        return prepared, chosen.backend.count_tokens(prepared) if isinstance(chosen.backend, Counting) else None
 
     def route(self, request: ChatRequest) -> dict[str, Any]:
         """What `answer` would decide, calling no model, in the form of /v1/route."""
         if not request.user_texts and not request.has_image and not request.model:
             raise BadRequest("there is no text to route", param="text")
+        request = self._unfold(request)
         decision = self.router.decide(request)
+        doubt = find_doubt(decision)
         return {
             "expert": decision.expert.label,
             "model": decision.model or self._lineup.model(decision.expert) or None,
             "stage": decision.stage,
             "confidence": round(decision.confidence, 4),
+            "none_fits": None if doubt is None else round(doubt, 4),
+            "near_tie": is_tie(rank(decision)),
             "scores": {
                 label: {name: round(value, 4) for name, value in signals.items()}
                 for label, signals in decision.scores.items()
@@ -83,25 +123,68 @@ class Gateway:
             "elapsed_ms": round(decision.elapsed_ms, 3),
         }
 
+    def _unfold(self, request: ChatRequest) -> ChatRequest:
+        """What a request to an alias means to whom it stands for."""
+        alias = self._find_alias(request.model)
+        return request if alias is None else take_on(request, alias)
+
+    def _find_alias(self, name: str) -> Alias | None:
+        """An expert added since under the name of an alias goes before it."""
+        alias = self.manager.aliases.find(name)
+        return None if alias is None or self._find_expert(name) else alias
+
     def cards(self) -> list[ModelCard]:
-        """Every name a client may ask for: the router itself, the experts, the upstream models."""
-        virtual = ModelCard(
+        """The names a client may ask for: the router itself, the experts, the aliases, the upstream models; as far as
+        the config wants them listed."""
+        experts = [self.card(expert) for expert in self.config.experts]
+        aliases = [self._alias_card(alias) for alias in self.manager.aliases.entries()
+                   if self._find_expert(alias.name) is None]
+        cards = [self._virtual_card(experts), *experts, *aliases, *self._models()]
+        return [card for card in cards if card.kind in _LISTED[self.config.models.list]]
+
+    def _virtual_card(self, experts: list[ModelCard]) -> ModelCard:
+        """The router's own: it can what any of its experts can."""
+        able = {capability for card in experts for capability in card.capabilities}
+        led = ", ".join(f"{card.name} ({card.routes_to})" for card in experts if card.routes_to)
+        return ModelCard(
             name="lemoe", kind="virtual", description="routes each prompt to the fitting expert",
-            routes_to="the expert that fits the prompt", capabilities=("completion", "tools", "vision"),
-            context_length=self._longest_context(),
+            routes_to=led or "the expert that fits the prompt", context_length=self._longest_context(),
+            capabilities=tuple(capability for capability in CAPABILITIES if capability in able),
         )
-        return [virtual, *(self.card(expert) for expert in self.config.experts), *self._models()]
 
     def find_card(self, name: str) -> ModelCard | None:
         """The card for a client's name: any case, `:latest` implied, aliases too."""
         wanted = name.strip().casefold().removesuffix(":latest")
         if not wanted or wanted in RESERVED:
-            return self.cards()[0]
-        for expert in self.config.experts:
-            if wanted in (expert.label.casefold(), *(alias.casefold() for alias in expert.aliases)):
-                return self.card(expert)
+            experts = [self.card(expert) for expert in self.config.experts]
+            return self._virtual_card(experts)
+        expert = self._find_expert(name)
+        if expert is not None:
+            return self.card(expert)
+        alias = self._find_alias(name)
+        if alias is not None:
+            return self._alias_card(alias)
         found = self.catalog.find(name.strip()) or self._local.find(name)
         return next((card for card in self._models() if card.name == found), None) if found else None
+
+    def _find_expert(self, name: str) -> Expert | None:
+        wanted = plain(name)
+        return next((expert for expert in self.config.experts
+                     if wanted in (plain(expert.label), *map(plain, expert.aliases))), None)
+
+    def _alias_card(self, alias: Alias) -> ModelCard:
+        """The card of what it stands for, with what is its own."""
+        base = self.find_card(alias.source) or ModelCard(name=alias.source)
+        return structs.replace(
+            base, name=alias.name, kind="alias", description=f"made here of {alias.source}", routes_to=alias.source,
+            system=alias.system or base.system, parameters=base.parameters | alias.parameters,
+            messages=tuple((turn.role, turn.content) for turn in alias.messages), modified=alias.created,
+            license=alias.license or base.license, digest=alias.digest,
+        )
+
+    def page(self, card: ModelCard, asked: dict[str, Any]) -> dict[str, Any]:
+        """What Ollama itself says of the model behind a card, {} for nothing; `asked` as for `Catalog.show`."""
+        return self.catalog.show(card.model, asked) if card.model else {}
 
     def loaded_cards(self) -> list[ModelCard]:
         """The models in memory, on the nodes and in this process."""
@@ -113,16 +196,21 @@ class Gateway:
     def card(self, expert: Expert) -> ModelCard:
         model = self._lineup.model(expert)
         known = self._describe(expert, model)
+        local = known if isinstance(known, ModelCard) else ModelCard(name=model)
+        guess = ("completion", "tools", "vision") if expert.vision else ("completion", "tools")
         return ModelCard(
-            name=expert.label, kind="expert", description=expert.description, system=expert.system_prompt,
-            routes_to=model,
+            name=expert.label, kind="expert", description=_one_line(expert, model), system=expert.system_prompt,
+            routes_to=model, model=model if expert.type == "ollama" else "", form=local.form, template=local.template,
+            license=local.license, info=local.info,
+            parameters={name: value for name, value in expert.options.items() if value is not None},
             size=known.size if known else 0,
             digest=known.digest if known else "",
             family=known.family if known else "",
             parameter_size=known.parameter_size if known else "",
             quantization=known.quantization if known else "",
             context_length=known.context_length if known else 0,
-            capabilities=known.capabilities if known and known.capabilities else ("completion",),
+            capabilities=known.capabilities if known and known.capabilities
+            else guess if expert.type == "api" else ("completion",),
         )
 
     def _describe(self, expert: Expert, model: str) -> UpstreamModel | ModelCard | None:
@@ -141,16 +229,24 @@ class Gateway:
             for node in self.catalog.all_nodes()
             for state in (node.last_state,)
         }
-        is_ok = all(row["available"] and row["breaker"] == "closed" for row in experts.values())
+        are_up = all(row["available"] and row["breaker"] == "closed" for row in experts.values())
         return {
-            "status": "ok" if is_ok else "degraded",
-            "router": {"mode": self.router.mode, "note": self.router.note},
+            "status": "ok" if are_up and not self.router.is_faulty else "degraded",
+            "router": {"mode": self.router.mode, "note": self._note()},
             "experts": experts,
             "nodes": nodes,
         }
+
+    def _note(self) -> str:
+        guesses = tell_guesses(self.config) if self.router.mode == "embedding" else ""
+        return "; ".join(filter(None, (self.router.note, guesses)))
 
     def _expert_health(self, expert: Expert) -> dict[str, Any]:
         return self._lineup.health(expert) | {"breaker": self._lineup.breaker(expert.label).state}
 
     def _longest_context(self) -> int:
         return max((card.context_length for card in self._models()), default=0)
+
+
+def _one_line(expert: Expert, model: str) -> str:
+    return " ".join(expert.description.split()) or (f"answers with {model}" if model else "has no model yet")

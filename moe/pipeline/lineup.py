@@ -9,7 +9,9 @@ from msgspec import Struct, structs
 
 from ..backends.base import Backend
 from ..backends.builtin import Builtin
+from ..backends.gguf import is_gguf
 from ..core import ChatRequest, Decision, Expert, Message, Text
+from ..routing.text import is_housekeeping
 from .breaker import Breaker
 
 
@@ -20,12 +22,17 @@ class ModelOf(Protocol):
 
 
 class Candidate(Struct, frozen=True):
-    """One expert with the way to it. `model` is the upstream's name, "" when none fits it now."""
+    """One expert with the way to it. `model` is the upstream's name, "" when none fits it now.
+
+    `sees`: it is known to take images; `binds_form`: a format binds what it writes, letter by letter.
+    """
 
     expert: Expert
     backend: Backend
     model: str
     breaker: Breaker
+    sees: bool = False
+    binds_form: bool = True
 
 
 class Lineup:
@@ -40,7 +47,9 @@ class Lineup:
         model_of: ModelOf,
         stand_ins: Callable[[], list[str]],
         new_breaker: Callable[[], Breaker],
+        sees: Callable[[Expert, str], bool] = lambda expert, model: expert.vision,
     ) -> None:
+        """`sees`: whether an expert, with the model that serves it, is known to take images."""
         self.builtin = Builtin()
         self._experts = experts
         self._backends = backends
@@ -48,18 +57,26 @@ class Lineup:
         self._model_of = model_of
         self._stand_ins = stand_ins
         self._new_breaker = new_breaker
+        self._sees = sees
         self._breakers = {label: new_breaker() for label in experts}
 
     def breaker(self, label: str) -> Breaker:
         return self._breakers.setdefault(label, self._breakers.get(label) or self._new_breaker())
 
-    def candidates(self, decision: Decision) -> Iterator[Candidate]:
-        """In the order to try; each label once. A prompt that was to stay at home never reaches an API, or a
-        model that Ollama runs in its cloud, by failover, unless one of the two experts allows it."""
+    def candidates(self, decision: Decision, *, is_special: bool = False) -> Iterator[Candidate]:
+        """In the order to try; each label once. Where a model was asked for by its own name, there is no other.
+
+        A prompt that was to stay at home never reaches an API, or a model that Ollama runs in its cloud, by failover,
+        unless one of the two experts allows it. One that `is_special`, as it needs what few models can, may go to
+        experts of any domain.
+        """
         origin = decision.expert
+        if decision.stage == "raw" and not decision.virtual:
+            yield self._candidate(origin, decision.model)
+            return
         seen: set[str] = set()
         stays_home = True
-        for expert in self._chain(origin):
+        for expert in (*self._chain(origin), *(self._others(origin) if is_special else ())):
             if expert.label in seen:
                 continue
             seen.add(expert.label)
@@ -97,9 +114,21 @@ class Lineup:
             expert = self._experts.get(expert.fallback)
         yield from (expert for expert in self._experts.values() if expert.is_fallback)
 
+    def _others(self, origin: Expert) -> list[Expert]:
+        """Every expert that the router may choose: those that say they see first, then those of the same tier."""
+        return sorted((expert for expert in self._experts.values() if expert.routable),
+                      key=lambda expert: (not expert.vision, expert.tier != origin.tier, expert.id))
+
     def _candidate(self, expert: Expert, model: str) -> Candidate:
         backend = self._backends.get(expert.label) if expert.id >= 0 else None
-        return Candidate(expert, backend or self._raw, model or self._model_of(expert), self.breaker(expert.label))
+        model = model or self._model_of(expert)
+        return Candidate(expert, backend or self._raw, model, self.breaker(expert.label),
+                         sees=self._sees(expert, model), binds_form=_binds_form(expert))
+
+
+def _binds_form(expert: Expert) -> bool:
+    """Whether its engine writes by a grammar; of an API it is believed, and held to all the same."""
+    return expert.type in ("ollama", "api") or (expert.type == "local" and is_gguf(expert))
 
 
 def raw_expert(model: str) -> Expert:
@@ -110,7 +139,7 @@ def raw_expert(model: str) -> Expert:
 def prepare(request: ChatRequest, expert: Expert, model: str) -> ChatRequest:
     """`request` as this expert should see it: its model, its system prompt, its sampling defaults."""
     changed: dict[str, object] = {"model": model}
-    if expert.system_prompt and request.messages:
+    if expert.system_prompt and request.messages and not is_housekeeping(request):
         changed["messages"] = _with_system(request.messages, expert)
     if expert.options or expert.max_tokens is not None:
         changed["sampling"] = _with_defaults(request, expert)

@@ -20,8 +20,8 @@ class Models(Protocol):
     def find(self, name: str) -> str | None:
         """The full name of the upstream model that `name` means, or None."""
 
-    def loaded(self) -> str | None:
-        """A model that is in memory and can answer at once, or None."""
+    def loaded(self, capability: str = "completion") -> str | None:
+        """A model that is in memory and can do this at once, in Ollama's word for it, or None."""
 
     def is_available(self, expert: Expert) -> bool:
         """Whether the expert can be expected to answer."""
@@ -33,7 +33,7 @@ class NoModels:
     def find(self, name: str) -> str | None:
         return None
 
-    def loaded(self) -> str | None:
+    def loaded(self, capability: str = "completion") -> str | None:
         return None
 
     def is_available(self, expert: Expert) -> bool:

@@ -23,12 +23,14 @@ Mode = Literal["embedding", "classification", "keyword"]
 
 
 class Router:
-    """Decides on requests from many threads at once. `note` says in a line why it works as it does, "" if as meant."""
+    """Decides on requests from many threads at once. `note` says in a line why it works as it does, "" if as meant;
+    `is_faulty`: it will not be as meant by waiting."""
 
     def __init__(self, names: Names, stages: Sequence[Stage], config: Config, *, mode: Mode, note: str,
                  meaning: Meaning | None = None) -> None:
         self.mode = mode
         self.note = note
+        self.is_faulty = False
         self._own_note = note
         self._names = names
         self._stages = tuple(stages)
@@ -42,8 +44,9 @@ class Router:
             self._meaning.adopt(head)
             self.tell("")
 
-    def tell(self, more: str) -> None:
+    def tell(self, more: str, *, is_faulty: bool = False) -> None:
         """Sets what the note says beside the router's own words."""
+        self.is_faulty = is_faulty
         self.note = "; ".join(filter(None, (self._own_note, more)))
 
     def decide(self, request: ChatRequest) -> Decision:

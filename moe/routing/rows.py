@@ -13,7 +13,7 @@ from ..core import Example, Expert
 from .formats import FORMATS
 
 # Part of every head's name: a change of what is fitted, or of how a prompt is read, must raise it.
-FIT_VERSION = 1
+FIT_VERSION = 4
 ENOUGH_EXAMPLES = 20
 KEYWORD_WEIGHT = 0.3
 
@@ -28,11 +28,15 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """One fit: experts by their labels, rows in their order, and where the encoder and the result are."""
+    """One fit: experts by their labels, rows in their order, and where the encoder and the result are.
+
+    `quick` is the name of the encoder's part that is asked first, "" where it has none.
+    """
 
     labels: tuple[str, ...]
     rows: tuple[Row, ...]
     fingerprint: str
+    quick: str
     model_path: str | None
     models_folder: str
     data_folder: str
@@ -40,7 +44,7 @@ class Task(Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """What a head's file is named by: the same for the same rows, labels and encoder wherever they are."""
-        told = (FIT_VERSION, FORMATS, self.fingerprint, self.labels, self.rows)
+        told = (FIT_VERSION, FORMATS, self.fingerprint, self.quick, self.labels, self.rows)
         return hashlib.sha256(msgspec.msgpack.encode(told)).hexdigest()[:32]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..config.schema import RouterConfig
-from ..core import ChatRequest, Decision, Expert
+from ..core import ChatRequest, Decision, Expert, Message
 from ..core import Stage as StageName
 from .keywords import KeywordIndex
 from .meaning import Meaning
 from .names import Models, decide_raw
 from .noise import strip_noise
 from .scoring import Reading
-from .text import clean, find_question, is_chore, join_newest
+from .text import clean, find_question, is_housekeeping, join_newest, says_anything
 from .topics import Turn, changes_topic, follow, measure, weigh
 
 # A conversation is looked back on as far as this many user turns, and of those longer than enough the newest count.
@@ -39,32 +39,37 @@ Stage = Callable[[ChatRequest, Trace], Decision | None]
 
 
 class ChoreStage:
-    """A client's own housekeeping, and completions that are no chat: any model that is loaded will do."""
+    """A client's own housekeeping, and completions that are no chat: any model that is loaded will do, where a gap is
+    to be filled one that can. With none loaded it is the fallback's, which is told nothing of being an expert."""
 
     def __init__(self, models: Models, fallback: Expert) -> None:
         self._models = models
         self._fallback = fallback
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
-        bare = request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
-        newest = next((message for message in reversed(request.messages) if message.role == "user"), None)
-        if not bare and (newest is None or not is_chore(newest.text)):
+        if not is_housekeeping(request):
             return None
-        model = self._models.loaded()
+        has_gap = request.completion is not None and bool(request.completion.suffix)
+        model = (self._models.loaded("insert") if has_gap else None) or self._models.loaded()
         if model is not None:
             return decide_raw(model)
         return Decision(expert=self._fallback, stage="fallback", confidence=1.0)
 
 
 class VisionStage:
-    """A picture needs an expert that sees; the fallback only if no other does."""
+    """A picture needs an expert that sees; the fallback only if no other does.
+
+    In a conversation with tools only the first message of the user's counts, here too: a picture that comes later
+    leads elsewhere only if the expert's model cannot see it.
+    """
 
     def __init__(self, experts: Sequence[Expert], models: Models) -> None:
         self._experts = sorted((expert for expert in experts if expert.vision), key=lambda e: e.is_fallback)
         self._models = models
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
-        if not request.has_image:
+        first = _find_first(request)
+        if not (first is not None and first.has_image if request.has_tools else request.has_image):
             return None
         seeing = next((expert for expert in self._experts if self._models.is_available(expert)), None)
         return None if seeing is None else Decision(expert=seeing, stage="vision", confidence=1.0)
@@ -105,10 +110,13 @@ class ContextStage:
         readings = [(text, reading) for text in trace.texts if (reading := _read(self._meaning, text)) is not None]
         if not readings:
             return None
-        turns = [Turn(reading.shares, weigh(text, self._meaning.liken_to_follow_ups(clean(text))), changes_topic(text))
-                 for text, reading in readings]
+        turns = [self._weigh(text, reading) for text, reading in readings]
         whole = readings[-1][1]._replace(shares=follow(turns))
         return _settle(self._experts, whole, trace, stage="context", least=self._threshold)
+
+    def _weigh(self, text: str, reading: Reading) -> Turn:
+        likeness = self._meaning.liken_to_follow_ups(clean(text))
+        return Turn(reading.shares, weigh(text, likeness, float(reading.shares.max())), changes_topic(text))
 
 
 class KeywordStage:
@@ -141,14 +149,19 @@ class KeywordStage:
         return Decision(expert=self._experts[best], stage="keyword", confidence=confidence)
 
 
+def _find_first(request: ChatRequest) -> Message | None:
+    """The message that a conversation with tools is decided by."""
+    return next((message for message in request.messages if message.role == "user"), None)
+
+
 def _find_own_words(text: str) -> str:
     return strip_noise(find_question(text))
 
 
 def _read(meaning: Meaning, raw: str) -> Reading | None:
-    """None for what is nothing but markup."""
+    """None for what says nothing: the turns before it decide, or nobody does."""
     text = clean(raw)
-    return meaning.read(text, raw) if text else None
+    return meaning.read(text, raw) if says_anything(text) else None
 
 
 def _settle(experts: Sequence[Expert], reading: Reading, trace: Trace, *, stage: StageName,
@@ -172,7 +185,9 @@ def _choose_texts(request: ChatRequest, messages: int) -> tuple[str, ...]:
         return (strip_noise(prompt),) if prompt.strip() else ()
     texts = request.user_texts
     if request.has_tools:
-        return tuple(map(_find_own_words, texts[:1]))
+        first = _find_first(request)
+        words = _find_own_words(first.text) if first is not None else ""
+        return (words,) if words.strip() else ()
     *earlier, newest = [_find_own_words(text) for text in texts[-LOOK_BACK:]] or [""]
     ranked = sorted(range(len(earlier)), key=lambda i: (min(measure(earlier[i]), ENOUGH_CHARS), i))
     chosen = sorted(ranked[max(0, len(ranked) - messages + 1):])

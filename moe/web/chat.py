@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,19 +16,15 @@ from ..core import (
     ChatRequest,
     Decision,
     Done,
-    Ending,
-    Head,
     Heartbeat,
     Started,
-    Text,
-    Thinking,
-    ToolCall,
-    Whole,
 )
-from ..dialects import ollama, openai
-from ..dialects.base import Dialect, StreamWriter
+from ..dialects import anthropic, ollama, openai, openai_completions
+from ..dialects.base import Dialect, StreamWriter, TurningWriter
 from ..errors import BrokenStream, MoeError, RequestError, Unavailable
 from ..log import clean
+from ..replies import Ending, Head
+from .choices import Gathering, Piece, Turn, answer_all, close
 from .edge import Edge, request_id
 
 log = logging.getLogger("moe.web")
@@ -40,6 +37,7 @@ def add_chat(app: Flask, edge: Edge) -> None:
     """The inference endpoints, each the same view over its dialect."""
     for path, dialect in (
         ("/v1/chat/completions", openai.CHAT), ("/api/chat", ollama.CHAT), ("/api/generate", ollama.GENERATE),
+        ("/v1/completions", openai_completions.COMPLETIONS), ("/v1/messages", anthropic.MESSAGES),
     ):
         app.add_url_rule(path, path, _view(edge, dialect), methods=["POST"])
 
@@ -56,7 +54,8 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
             gateway = edge.gateway()
             if edge.log_prompts():
                 log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
-            run = _Reply(dialect, asked, gateway.answer(asked, request_id=request_id()), is_ending=edge.ending.is_set)
+            answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=edge.client()))
+            run = _Reply(dialect, asked, answers, is_ending=edge.ending.is_set)
             run.echoes_name = gateway.config.server.reply_model == "requested"
             response = run.respond()
         except BaseException:
@@ -75,12 +74,13 @@ class _Reply:
     echoes_name = False
 
     def __init__(
-        self, dialect: Dialect, asked: ChatRequest, answer: Answer, *, is_ending: Callable[[], bool]
+        self, dialect: Dialect, asked: ChatRequest, answers: tuple[Answer, Iterator[Piece]], *,
+        is_ending: Callable[[], bool],
     ) -> None:
+        first, self._chunks = answers
         self._dialect = dialect
         self._asked = asked
-        self._decision: Decision = answer.decision
-        self._chunks = answer.chunks
+        self._decision: Decision = first.decision
         self._began = time.monotonic_ns()
         self._first_ns = 0
         self._id = request_id()
@@ -131,6 +131,9 @@ class _Reply:
                     data = self._dialect.keep_alive
                 elif isinstance(chunk, Done):
                     data = writer.end(self._ending(chunk))
+                elif isinstance(chunk, Turn):
+                    assert isinstance(writer, TurningWriter)  # only its dialect asks for several answers
+                    data = writer.turn(chunk.done)
                 else:
                     self._check_ending()
                     data = writer.chunk(chunk)
@@ -162,24 +165,17 @@ class _Reply:
         return (writer or self._dialect.writer(self._asked, self._head())).fail(error)
 
     def _whole(self) -> bytes:
-        texts: list[str] = []
-        thoughts: list[str] = []
-        calls: list[ToolCall] = []
+        gathering = Gathering()
         done = Done()
         for chunk in self._chunks:
-            kind = type(chunk)
-            if kind is Text:
-                texts.append(chunk.text)  # type: ignore[union-attr]
-            elif kind is Thinking:
-                thoughts.append(chunk.text)  # type: ignore[union-attr]
-            elif isinstance(chunk, ToolCall):
-                calls.append(chunk)
-            elif isinstance(chunk, Done):
+            if isinstance(chunk, Done):
                 done = chunk
-            else:
+            elif not gathering.take(chunk):
                 self._check_presence()
-        whole = Whole(text="".join(texts), thinking="".join(thoughts), tool_calls=tuple(calls), done=done)
-        return self._dialect.reply(whole, self._head(), self._ending(done))
+        ending = self._ending(done)
+        if self._ignored:
+            ending.extras["ignored"] = self._ignored
+        return self._dialect.reply(gathering.finish(done), self._head(), ending)
 
     def _check_presence(self) -> None:
         if self._has_left():
@@ -191,14 +187,17 @@ class _Reply:
             raise Unavailable("the server is shutting down")
 
     def close(self) -> None:
-        close: Any = getattr(self._chunks, "close", None)
-        if close is not None:
-            close()
+        close(self._chunks)
+
+    @property
+    def _ignored(self) -> tuple[str, ...]:
+        told = self._started.ignored if self._started is not None else ()
+        return (*self._asked.unheeded, *told)
 
     def _head(self) -> Head:
         answering = self._started.expert if self._started else self._decision.expert.label
         name = self._asked.model if self.echoes_name and self._asked.model else answering
-        return Head(request_id=self._id, model=name, created=time.time())
+        return Head(request_id=self._id, model=name, created=time.time(), asked=self._asked)
 
     def _ending(self, done: Done) -> Ending:
         extras: dict[str, Any] = {}
@@ -209,6 +208,8 @@ class _Reply:
                        "confidence": round(self._decision.confidence, 4)}
             if self._started.failed:
                 extras["fallback"] = self._started.failed[0]
+            if self._ignored:
+                extras["ignored"] = self._ignored
         return Ending(done=done, elapsed_ns=time.monotonic_ns() - self._began, first_token_ns=self._first_ns,
                       extras=extras)
 
@@ -220,6 +221,8 @@ class _Reply:
             headers["X-MoE-Model"] = _ascii(started.model)
             if started.failed:
                 headers["X-MoE-Fallback"] = _ascii(started.failed[0])
+            if self._ignored:
+                headers["X-MoE-Ignored"] = _ascii(", ".join(self._ignored))
         if self._asked.stream:
             headers["Cache-Control"] = "no-cache"
         return headers

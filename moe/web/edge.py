@@ -12,6 +12,9 @@ from ..pipeline.gateway import Gateway
 from .guard import Guard, check_encoding
 from .intake import choose_id
 
+# What tells the users of one client apart.
+_USER_HEADERS = ("X-OpenWebUI-User-Id", "Authorization", "X-Api-Key")
+
 
 class Edge:
     """The way from Flask to the line behind it; `gateway` and `guard` give the current ones after a reload.
@@ -39,6 +42,11 @@ class Edge:
         body: bytes = request.get_data(cache=False)
         self.guard().check_size(body, may_carry_media=may_carry_media)
         return body
+
+    def client(self) -> str:
+        """Whose turn this request uses up where requests have to wait."""
+        user = next(filter(None, map(request.headers.get, _USER_HEADERS)), "")
+        return self.guard().name_client(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), user)
 
 
 def name_request() -> None:

@@ -7,7 +7,7 @@ import logging
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from ..dialects import ollama, openai
+from ..dialects import anthropic, ollama, openai
 from ..errors import (
     BadRequest,
     HeadersTooLarge,
@@ -21,6 +21,10 @@ from .edge import request_id
 
 log = logging.getLogger("moe.web")
 
+MESSAGES = "/v1/messages"
+# What Ollama says, as text, where nothing is served.
+PLAIN = {404: "404 page not found", 405: "405 method not allowed"}
+
 
 def add_errors(app: Flask) -> None:
     app.register_error_handler(MoeError, _show)
@@ -28,22 +32,32 @@ def add_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _show_fault)
 
 
-def error_body(error: MoeError, path: str) -> bytes:
+def error_body(error: MoeError, path: str, request_id: str = "") -> bytes:
     """The body in the dialect that `path` belongs to."""
+    if path.startswith(MESSAGES):
+        return anthropic.error_body(error, request_id)
     return openai.error_body(error) if path.startswith("/v1") else ollama.error_body(error)
 
 
-def refuse(status: int, path: str, message: str) -> tuple[bytes, str]:
+def speaks_anthropic() -> bool:
+    """Whether the client is one of Anthropic's: by the path, or where two dialects share one, by a header."""
+    path = request.path
+    return path.startswith(MESSAGES) or (path.startswith("/v1/models") and anthropic.VERSION_HEADER in request.headers)
+
+
+def refuse(status: int, path: str, message: str, request_id: str = "") -> tuple[bytes, str]:
     """(body, content type) for a request that never became one: too large, too slow, malformed."""
     kinds = (BadRequest, RequestTimeout, TooLarge, HeadersTooLarge)
     fallback = BadRequest if status < 500 else MoeError
     error = next((kind for kind in kinds if kind.status == status), fallback)(message)
     error.status = status  # of one that has no kind of its own
-    return error_body(error, path), "application/json"
+    return error_body(error, path, request_id), "application/json"
 
 
 def _show(error: MoeError) -> Response:
-    response = Response(error_body(error, request.path), status=error.status, content_type="application/json")
+    path = MESSAGES if speaks_anthropic() else request.path
+    body = error_body(error, path, request_id())
+    response = Response(body, status=error.status, content_type="application/json")
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None and error.status in (429, 503):
         response.headers["Retry-After"] = str(int(wait_s))
@@ -53,6 +67,8 @@ def _show(error: MoeError) -> Response:
 def _show_http(error: HTTPException) -> Response:
     """Flask's and Werkzeug's own errors: unknown paths, wrong methods, unreadable requests."""
     known: MoeError
+    if error.code in PLAIN and not request.path.startswith("/v1"):
+        return _allow(error, Response(PLAIN[error.code], status=error.code, content_type="text/plain; charset=utf-8"))
     if error.code == 404:
         known = NotFound("404 page not found")
     elif error.code == 405:
@@ -62,7 +78,10 @@ def _show_http(error: HTTPException) -> Response:
     else:
         known = BadRequest(error.description or "bad request")
         known.status = error.code or 400
-    response = _show(known)
+    return _allow(error, _show(known))
+
+
+def _allow(error: HTTPException, response: Response) -> Response:
     allowed = getattr(error, "valid_methods", None)
     if allowed:
         response.headers["Allow"] = ", ".join(sorted(allowed))

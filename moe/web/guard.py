@@ -17,17 +17,20 @@ RESERVED_THREADS = 8
 REMEMBERED = 1024
 MOST_HOPS = 32
 ALLOWED_HEADERS = (
-    "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, X-Request-Id, OpenAI-Beta, "
+    "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, X-Request-Id, OpenAI-Beta, X-Api-Key, "
+    "Anthropic-Version, Anthropic-Beta, Anthropic-Dangerous-Direct-Browser-Access, "
     "X-Stainless-Arch, X-Stainless-Async, X-Stainless-Custom-Poll-Interval, X-Stainless-Helper-Method, "
     "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, X-Stainless-Poll-Helper, "
     "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout"
 )
 EXPOSED_HEADERS = (
-    "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Confidence, X-MoE-Fallback, X-Request-Id, Retry-After"
+    "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Confidence, X-MoE-Fallback, X-MoE-Ignored, X-Request-Id, "
+    "Retry-After"
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_MEDIA_MARKS = (b"base64,", b'"base64"', b'"images"')
 
 
 class Guard:
@@ -88,6 +91,12 @@ class Guard:
         address = _parse(peer)
         return _block(address, peer), address is not None and _is_within(address, self._exempt)
 
+    def name_client(self, peer: str, forwarded: str, user: str) -> str:
+        """Whose turn a request uses up where requests wait: the client's, and of one that is exempt from the limit, as
+        a program on this machine that serves many, the user's whom it names."""
+        client, is_exempt = self.client_of(peer, forwarded)
+        return f"{client} {user}" if is_exempt and user else client
+
     def count(self, peer: str, forwarded: str) -> None:
         """One inference request. Raises TooManyRequests."""
         client, is_exempt = self.client_of(peer, forwarded)
@@ -101,7 +110,7 @@ class Guard:
             return
         if size > self._server.max_body_bytes_media:
             raise TooLarge(f"the body is larger than {self._server.max_body_bytes_media} bytes")
-        has_media = may_carry_media and (b"base64," in body or b'"images"' in body)
+        has_media = may_carry_media and any(mark in body for mark in _MEDIA_MARKS)
         if not has_media or len(body.translate(None, _BASE64)) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")
 

@@ -6,18 +6,24 @@ The overrides were written against waitress 3.0.2; each says which of its ways i
 from __future__ import annotations
 
 import math
+import os
 import re
 import secrets
 import socket
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from waitress.buffers import FileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
-from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
+from waitress.utilities import BadRequest, Error, InternalServerError, RequestEntityTooLarge
 
 CHUNK_LINE_BYTES = 4096
+BLOBS = "/api/blobs/"
+SPARE_BYTES = 256 << 20  # of the disk that uploads go to: so much they leave free
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -38,6 +44,14 @@ class Limits:
     sweep_s: float = 1.0  # how often these are looked at: the grain of all the times above
 
 
+@dataclass(frozen=True)
+class Uploads:
+    """Where bodies sent to BLOBS are kept while they arrive, and how large one may be."""
+
+    folder: Path
+    max_bytes: int
+
+
 class RequestTimeout(Error):  # type: ignore[misc]
     """The request did not arrive in time."""
 
@@ -55,6 +69,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
     path = ""  # waitress names the path in its log even where it failed before it knew one
     command = ""
+    is_upload = False
+    adj: Any
 
     def received(self, data: bytes) -> int:
         so_far = self.header_plus
@@ -78,6 +94,23 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         # header where it obeys it, and leaves it in HTTP/1.0 requests, where it does not.
         if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
             raise ParsingError("Transfer-Encoding contradicts the rest of the request")
+        if self.body_rcv is not None and self.path.startswith(BLOBS) and self.adj.uploads is not None:
+            self._expect_upload()
+
+    def _expect_upload(self) -> None:
+        """The body goes to a file at once, and has limits of its own."""
+        self.is_upload, self.adj = True, self.adj.uploads
+        try:
+            self.adj.folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self.adj.folder)  # noqa: SIM115 - closed with the request
+            self.body_rcv.buf = FileBasedBuffer(file)
+        except OSError as reason:
+            self.error = InternalServerError(f"uploads cannot be kept: {reason.strerror or reason}")
+
+    def _lacks_room(self, size: int) -> bool:
+        disk = os.statvfs(self.adj.folder)
+        free, missing = disk.f_bavail * disk.f_frsize, max(0, size - int(self.body_bytes_received))
+        return free < missing + SPARE_BYTES
 
     def _fault(self) -> Error | None:
         body = self.body_rcv
@@ -89,6 +122,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
                 return BadRequest("Chunk size line or trailer is too long")
             size = len(body) + body.chunk_remainder
         limit = self.adj.max_body_bytes
+        if self.is_upload and size <= limit and self._lacks_room(size):
+            return RequestEntityTooLarge("there is no room for the request body")
         return RequestEntityTooLarge(f"the request body is larger than {limit} bytes") if size > limit else None
 
 
@@ -99,10 +134,11 @@ class Refusal(ErrorTask):  # type: ignore[misc]
         error = self.request.error
         # For an exception in the app waitress makes up a request of its own, which has no path.
         asked = next((request for request in (self.request, *self.channel.requests) if request.path), self.request)
-        body, content_type = self.channel.server.refuse(error.code, asked.path or "/", error.body)
+        name = choose_id(asked.headers.get("X_REQUEST_ID", ""))
+        body, content_type = self.channel.server.refuse(error.code, asked.path or "/", error.body, name)
         self.status = f"{error.code} {error.reason}"
         self.response_headers.append(("Content-Type", content_type))
-        self.response_headers.append(("X-Request-Id", choose_id(asked.headers.get("X_REQUEST_ID", ""))))
+        self.response_headers.append(("X-Request-Id", name))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if self.request.command == "HEAD" else body)
@@ -157,6 +193,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @property
     def unfinished_bytes(self) -> int:
         return self.request.body_bytes_received if self.request is not None else 0
+
+    @property
+    def is_uploading(self) -> bool:
+        return self.request is not None and self.request.is_upload
 
     def watch(self, now: float) -> None:
         """Notes since when the client owes us the same thing, and acts once that is too long."""

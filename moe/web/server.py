@@ -13,24 +13,20 @@ from collections.abc import Callable
 from typing import Any
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from moe.web.intake import Channel, Limits
+from moe.web.adjusting import BACKLOG, adjust, limit_body
+from moe.web.intake import Channel, Limits, Uploads
 from moe.web.workers import WarmFirst
 
-Refuse = Callable[[int, str, str], tuple[bytes, str]]
+Refuse = Callable[[int, str, str, str], tuple[bytes, str]]
 
 # Deep but sane recursion fits, and below 2 MiB no kernel backs an idle thread's stack with a huge page
 # (128 threads of 2 MiB would be 256 MiB); the guard page makes this one just smaller.
 STACK_BYTES = 2 << 20
-BACKLOG = 1024
 # Connections beyond the limit that are accepted when each one has a request running; then the backlog fills.
 HEADROOM = 64
-# A worker blocks once so much of its answer waits for the client, so this is what a slow reader can cost.
-UNSENT_BYTES = 128 << 10
-BODY_IN_MEMORY_BYTES = 128 << 10  # a larger body is kept in a temporary file
 LAST_WORDS_S = 1.0  # after the drain time, for answers to say that they are cut
 GRACE_S = 2.0  # after the last deadline, for the answers' generators to close
 
@@ -50,7 +46,7 @@ class PortTaken(CannotListen):
 class Server:
     """`bind()`, then `serve()` until some thread or signal handler calls `close()`.
 
-    `refuse(status, path, message)` gives the body and content type of an answer the app never gets to see;
+    `refuse(status, path, message, request_id)` gives the body and content type of an answer the app never gets to see;
     it is called in a worker thread and must not raise. `on_cut()` is called in the serving thread when the drain
     time is up: what runs then may still say so. Proxy headers reach the app as the client sent them.
     """
@@ -66,12 +62,13 @@ class Server:
         threads: int = 128,
         max_body_bytes: int = 20 << 20,
         limits: Limits | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
         self.host = host
         self.threads = threads
         self.limits = limits or Limits()
         self._app, self._refuse, self._on_cut, self._asked_port = app, refuse, on_cut, port
-        self._adjustments = _adjust(host, self.limits)
+        self._adjustments = adjust(host, self.limits, uploads)
         self.max_body_bytes = max_body_bytes
         self._workers = ThreadedTaskDispatcher()
         self._workers.queue_cv = WarmFirst(self._workers.lock)
@@ -96,8 +93,7 @@ class Server:
 
     @max_body_bytes.setter
     def max_body_bytes(self, limit: int) -> None:
-        self._adjustments.max_body_bytes = limit
-        self._adjustments.max_request_body_size = 2 * limit + 65536  # counts chunk framing
+        limit_body(self._adjustments, limit)
 
     def busy(self) -> int:
         """Requests that run or wait for a thread, the caller's own included. Cheap."""
@@ -178,7 +174,8 @@ class Server:
             channel.watch(now)
         for _ in range(len(self._channels) - self._connections):
             self.make_room()
-        unfinished = [channel for channel in self._channels.values() if channel.unfinished_bytes]
+        arriving = [channel for channel in self._channels.values() if not channel.is_uploading]
+        unfinished = [channel for channel in arriving if channel.unfinished_bytes]
         held = sum(channel.unfinished_bytes for channel in unfinished)
         for channel in sorted(unfinished, key=lambda channel: channel.awaited_since):
             if held <= self.limits.unfinished_bytes:
@@ -236,22 +233,6 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def maintenance(self, now: float) -> None:
         """waitress's own idle check, in the place of which the server sweeps."""
-
-
-def _adjust(host: str, limits: Limits) -> Any:
-    return Adjustments(
-        ident="moe",
-        server_name=host or "localhost",
-        backlog=BACKLOG,
-        # Reads on while a request runs, which is how a client that left is noticed; one that only
-        # closes its sending side (no HTTP library does) looks the same.
-        channel_request_lookahead=1,
-        max_request_header_size=limits.head_bytes,
-        inbuf_overflow=BODY_IN_MEMORY_BYTES,
-        outbuf_high_watermark=UNSENT_BYTES,
-        clear_untrusted_proxy_headers=False,  # the app decides whom it trusts
-        log_socket_errors=False,
-    )
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 GUARD_S = 30.0  # far beyond anything that should happen; only there to fail rather than hang
 ECHO = {"id": 0, "label": "fallback", "type": "echo"}
 OMIT = "\0"  # as a header's value: the header is not sent
+PLAIN = {404: b"404 page not found", 405: b"405 method not allowed"}
 CHATS = ("/v1/chat/completions", "/api/chat", "/api/generate")
 
 
@@ -117,8 +118,12 @@ def assert_serves(server: Place) -> None:
 
 
 def assert_refused(reply: Reply, path: str, *statuses: int) -> None:
-    """An error of one of these statuses, in JSON and in the words of the dialect that `path` belongs to."""
+    """An error of one of these statuses, in JSON and in the words of the dialect that `path` belongs to; where Ollama
+    serves nothing it says so in plain text."""
     assert reply.status in statuses, reply
+    if not path.startswith("/v1") and reply.body == PLAIN.get(reply.status):
+        assert reply.headers["content-type"].startswith("text/plain"), reply
+        return
     assert reply.headers["content-type"].startswith("application/json"), reply
     error = reply.json["error"]
     if path.startswith("/v1"):

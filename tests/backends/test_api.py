@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from moe.backends.api import Api
 from moe.backends.engine import Engine
 from moe.config import RunnerConfig
-from moe.core import Expert, Heartbeat, Image, Message, Sampling, Text, Thinking
+from moe.core import Expert, Heartbeat, Image, Message, Sampling, Text, Thinking, ToolCall
 from moe.errors import BackendError, NotReady, Unreachable, UpstreamFailure, UpstreamRefusal
 from tests.backends.rig import MODEL, Rig, api_rig, ask, end_of, said, text_of
 from tests.fakes import (
@@ -26,6 +27,7 @@ from tests.fakes import (
     endless,
     error_line,
     fake_openai,
+    garbage,
     http_error,
     invalid_chunk,
     reset,
@@ -356,3 +358,51 @@ def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", script, *arguments], capture_output=True, text=True, timeout=120, check=True,
         env=environment,
     )
+
+
+# What LiteLLM makes of the fields
+
+
+def events(*choices: dict[str, Any]) -> Any:
+    """An answer frame by frame, just so."""
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    frames = [json.dumps({**head, "choices": [{"index": 0, **choice}]}) for choice in choices]
+    return garbage("".join(f"data: {frame}\n\n" for frame in (*frames, "[DONE]")).encode(),
+                   media_type="text/event-stream")
+
+
+def part(index: int, arguments: str, **head: str) -> dict[str, Any]:
+    name = {"name": head.pop("name")} if "name" in head else {}
+    return {"index": index, **head, "type": "function", "function": {**name, "arguments": arguments}}
+
+
+@pytest.mark.parametrize("indexes", [(0, 0, 0, 0), (0, 0, 1, 1), (1, 1, 0, 0)])
+def test_calls_are_gathered_whole_even_where_all_have_the_same_index(api: Rig, indexes: tuple[int, ...]) -> None:
+    first, again, second, last = indexes
+    pieces = (part(first, '{"a"', id="c1", name="f"), part(again, ": 1}"), part(second, '{"b": ', id="c2", name="g"),
+              part(last, "2}"))
+    api.plays(events(*({"delta": {"tool_calls": [piece]}, "finish_reason": None} for piece in pieces),
+                     {"delta": {}, "finish_reason": "tool_calls"}))
+    calls = [(call.id, call.name, call.arguments) for call in api.chat(tools=(WEATHER,)) if isinstance(call, ToolCall)]
+    assert calls == [("c1", "f", '{"a": 1}'), ("c2", "g", '{"b": 2}')]
+
+
+def test_what_a_provider_does_not_take_is_named(engine: Engine) -> None:
+    engine.load()
+    full = ask(logprobs=1, sampling=Sampling(seed=1, logit_bias={"1": 1.0}, presence_penalty=0.5, stop=("x",), top_k=3))
+    told = {name: Api(expert(provider=name, model_name=model), RunnerConfig(), engine).ignores(
+        structs.replace(full, model=model)) for name, model in (
+            ("anthropic", "claude-3-5-sonnet-20241022"), ("openai", "gpt-4o"), ("hosted_vllm", "x"))}
+    assert told == {"anthropic": ("seed", "presence_penalty", "logprobs", "logit_bias", "top_k"), "openai": ("top_k",),
+                    "hosted_vllm": ()}
+    assert Api(expert(provider="anthropic"), RunnerConfig(), engine).ignores(ask()) == ()
+
+
+@pytest.mark.parametrize(("think", "effort", "sent"), [
+    ("low", "minimal", "minimal"), ("high", "", "high"), (False, "none", "none"), (False, "", None), (True, "", None),
+])
+def test_effort_is_sent_in_the_clients_own_word(engine: Engine, think: Any, effort: str, sent: str | None) -> None:
+    for provider in ("", "hosted_vllm"):
+        with api_rig(engine, provider=provider) as rig:
+            rig.chat(think=think, effort=effort)
+            assert rig.body.get("reasoning_effort") == sent

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moe.backends.choice import PREFERENCES, choose
-from moe.backends.nodes import UpstreamModel
+from moe.backends.inventory import UpstreamModel
 from moe.core import Expert
 
 GB = 10**9

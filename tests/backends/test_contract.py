@@ -204,6 +204,84 @@ def test_the_format_arrives(rig: Rig, wanted: Any) -> None:
         assert rig.body["response_format"]["json_schema"]["schema"] == wanted
 
 
+# What is asked beside the prompt
+
+
+def test_log_probabilities_come_with_their_text(rig: Rig) -> None:
+    rig.plays(answer(chunks=["Hel", "lö"]))
+    texts = [chunk for chunk in rig.chat(logprobs=2) if isinstance(chunk, Text)]
+    assert text_of(texts) == "Hellö"
+    tokens = [token for text in texts for token in text.logprobs]
+    assert [(token.token, token.logprob) for token in tokens] == [("Hel", -0.25), ("lö", -0.25)]
+    assert [(each.token, each.logprob) for each in tokens[1].top] == [("lö", -0.25), ("other0", -0.5)]
+    assert (rig.body["logprobs"], rig.body["top_logprobs"]) == (True, 2)
+
+
+def test_log_probabilities_may_come_without_others(rig: Rig) -> None:
+    rig.plays(answer("yes"))
+    (token,) = rig.chat(logprobs=0)[0].logprobs  # type: ignore[union-attr]
+    assert (token.token, token.top) == ("yes", ())
+    assert rig.body.get("top_logprobs") == (None if rig.is_ollama else 0)
+
+
+def test_nobody_gets_log_probabilities_who_did_not_ask(rig: Rig) -> None:
+    assert all(not chunk.logprobs for chunk in rig.chat() if isinstance(chunk, Text))
+    assert not {"logprobs", "top_logprobs", "logit_bias"} & rig.body.keys()
+
+
+def test_a_bias_arrives_or_is_told_to_be_ignored(rig: Rig) -> None:
+    sampling = Sampling(logit_bias={"50256": -100.0, "7": 2.5})
+    rig.chat(sampling=sampling)
+    told = rig.backend.ignores(ask(sampling=sampling))
+    assert told == (("logit_bias",) if rig.is_ollama else ())
+    assert rig.body.get("logit_bias") == (None if rig.is_ollama else {"50256": -100.0, "7": 2.5})
+
+
+def test_a_plain_request_has_nothing_that_could_be_ignored(rig: Rig) -> None:
+    assert rig.backend.ignores(ask()) == ()
+
+
+TWO = (WEATHER, {"type": "function", "function": {"name": "sleep", "parameters": {"type": "object"}}})
+
+
+@pytest.mark.parametrize(("choice", "offered"), [
+    (None, ["get_weather", "sleep"]), ("auto", ["get_weather", "sleep"]), ("required", ["get_weather", "sleep"]),
+    ("none", []), ({"type": "function", "function": {"name": "sleep"}}, ["sleep"]),
+])
+def test_the_choice_among_the_tools_is_passed_on_or_kept_here(rig: Rig, choice: Any, offered: list[str]) -> None:
+    rig.plays(answer(tool_calls=[("sleep", {})]))
+    rig.chat(tools=TWO, tool_choice=choice)
+    if rig.is_ollama:
+        assert [tool["function"]["name"] for tool in rig.body.get("tools", ())] == offered
+    else:
+        assert (len(rig.body["tools"]), rig.body.get("tool_choice")) == (2, choice)
+    assert len(rig.asked) == 1
+
+
+@pytest.mark.parametrize(("may_be_parallel", "names"), [(None, ["sleep", "get_weather"]), (False, ["sleep"])])
+def test_one_call_at_a_time_is_one_call(rig: Rig, may_be_parallel: bool | None, names: list[str]) -> None:
+    rig.plays(answer(tool_calls=[("sleep", {}), ("get_weather", {"city": "Bonn"})]))
+    chunks = rig.chat(tools=TWO, parallel_tool_calls=may_be_parallel)
+    assert [chunk.name for chunk in chunks if isinstance(chunk, ToolCall)] == names
+    end_of(chunks)
+
+
+def test_calls_without_ids_arrive_with_their_results(rig: Rig) -> None:
+    """Ollama's clients, and those from before there were tools, leave the ids out."""
+    messages = (
+        Message("user", (Text("Weather?"),)),
+        Message("assistant", (ToolCall("", "get_weather", "{}"), ToolCall("", "sleep", "{}"))),
+        Message("tool", (ToolResult("", "sleep", "slept"),)),
+        Message("tool", (ToolResult("", "get_weather", "sunny"),)),
+    )
+    rig.chat(messages=messages, tools=TWO)
+    calls = {call["id"]: call["function"]["name"] for call in rig.body["messages"][1]["tool_calls"]}
+    if rig.is_ollama:
+        assert [turn["tool_name"] for turn in rig.body["messages"][2:]] == ["sleep", "get_weather"]
+    else:
+        assert [calls[turn["tool_call_id"]] for turn in rig.body["messages"][2:]] == ["sleep", "get_weather"]
+
+
 # How it fails
 
 

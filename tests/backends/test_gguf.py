@@ -56,6 +56,7 @@ WEATHER = {"type": "function", "function": {
     "name": "get_weather", "description": "The weather in a city",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 GREEDY = Sampling(temperature=0)
+ALL_A = Sampling(temperature=0, max_tokens=5, options={"logit_bias": {str(ord("A")): 100}})
 
 
 @pytest.fixture(scope="module")
@@ -226,12 +227,13 @@ def test_every_way_to_sample_writes_an_answer(noise: Gguf, options: dict[str, An
     Sampling(options={"mirostat": 2, "mirostat_tau": 0.0}), Sampling(options={"repeat_last_n": 10**9}),
 ])
 def test_no_setting_however_odd_takes_the_process_down(noise: Gguf, sampling: Sampling) -> None:
-    hear(noise.chat(asking("x", sampling=structs.replace(sampling, max_tokens=4))))
+    chunks = hear(noise.chat(asking("x", sampling=structs.replace(sampling, max_tokens=4))))
+    assert end_of(chunks).finish in ("length", "stop")
+    assert ask(noise, "x", sampling=ALL_A) == "AAAAA"
 
 
 def test_a_bias_forces_a_token(noise: Gguf) -> None:
-    sampling = Sampling(temperature=0, max_tokens=5, options={"logit_bias": {str(ord("A")): 100}})
-    assert ask(noise, "x", sampling=sampling) == "AAAAA"
+    assert ask(noise, "x", sampling=ALL_A) == "AAAAA"
 
 
 def test_a_repeat_penalty_breaks_a_loop(noise: Gguf) -> None:
@@ -345,6 +347,8 @@ def test_a_schema_that_cannot_be_followed_is_refused(noise: Gguf) -> None:
             hear(noise.chat(asking("x", format=schema)))
 
 
+_KINDS = {"string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),),
+          "array": (list,), "object": (dict,)}
 _LEAVES = st.sampled_from([
     {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "boolean"}, {"enum": ["a", "ü\n", 3]}, {},
     True, {"type": ["string", "null"]}, {"type": "string", "maxLength": 3}, {"type": "string", "format": "uuid"},
@@ -361,14 +365,37 @@ _SCHEMAS = st.recursive(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schema=_SCHEMAS, seed=st.integers(0, 100))
-def test_llama_cpp_takes_every_grammar_that_is_written_and_the_answer_is_json(
+def test_llama_cpp_takes_every_grammar_that_is_written_and_the_answer_fits_its_schema(
     noise: Gguf, schema: Any, seed: int
 ) -> None:
     form = schema if isinstance(schema, dict) and schema else {"oneOf": [schema]}
     sampling = Sampling(temperature=1.0, seed=seed, max_tokens=200)
     chunks = hear(noise.chat(asking("x", format=form, sampling=sampling)))
-    if end_of(chunks).finish == "stop":
-        json.loads(text_of(chunks))
+    end = end_of(chunks)
+    if end.finish == "stop":
+        assert fits(json.loads(text_of(chunks)), form)
+    else:
+        assert (end.finish, end.usage and end.usage.completion_tokens) == ("length", 200)
+
+
+def fits(value: Any, schema: Any) -> bool:
+    """Whether one of _SCHEMAS allows `value`."""
+    if schema is True or not schema:
+        return True
+    if "enum" in schema:
+        return value in schema["enum"]
+    if "oneOf" in schema:
+        return any(fits(value, each) for each in schema["oneOf"])
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if not any(type(value) in _KINDS[kind] for kind in kinds):
+        return False
+    if isinstance(value, list):
+        return len(value) <= schema["maxItems"] and all(fits(each, schema["items"]) for each in value)
+    if isinstance(value, dict):
+        named = schema["properties"]
+        return (value.keys() <= named.keys() or schema["additionalProperties"]) and all(
+            fits(each, named.get(name, True)) for name, each in value.items())
+    return not isinstance(value, str) or len(value) <= schema.get("maxLength", len(value))
 
 
 # -- tools and thinking

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from moe.backends.nodes import Node, UpstreamModel, card, find_name
+from moe.backends.inventory import UpstreamModel, card, find_name
+from moe.backends.nodes import Node
 from moe.backends.preference import Conversations, rank
 from moe.errors import Unreachable
 from tests.fakes import FakeModel, FakeOllama, fake_ollama, garbage, hang, http_error

@@ -227,7 +227,6 @@ def test_what_a_model_cannot_do_is_said_before_it_is_asked(general: Onnx, shelf:
     assert general.misfit(say("Hi", tools=tools)) == ""
     assert reach("translate-t5", shelf).misfit(say("Hi", tools=tools)) == "does not support tools"
     assert reach("nowhere", shelf).misfit(say("Hi", tools=tools)) == ""
-    assert general.misfit(say("Hi", format="json")) == "does not support structured output"
     assert general.misfit(seeing) == "does not support images"
     assert general.misfit(ChatRequest(completion=Completion(prompt="a", suffix="b"))) == "does not support insert"
 

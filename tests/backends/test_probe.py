@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,8 +99,20 @@ def test_a_template_that_never_ends_is_found_out_in_time(tmp_path: Path, monkeyp
         probe("gguf", tmp_path / "endless.gguf", size_bytes=1)
 
 
-def test_a_sound_folder_passes() -> None:
-    probe("onnx", MODELS / "translate-t5", size_bytes=1)
+def test_a_sound_folder_passes_and_one_without_its_encoder_does_not(tmp_path: Path) -> None:
+    copy = shutil.copytree(MODELS / "translate-t5", tmp_path / "t5")
+    assert find_fault(copy) == ""
+    (copy / "encoder_model.onnx").unlink()
+    assert "encoder" in find_fault(copy)
+
+
+def find_fault(folder: Path) -> str:
+    """What the trial says against it, "" for nothing."""
+    try:
+        probe("onnx", folder, size_bytes=1)
+    except NotReady as error:
+        return error.message
+    return ""
 
 
 # -- words without an end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import select
 import shutil
 import socket
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from moe.backends.transport import Transport, read_error, refuse
+from moe.backends.refusal import read_error, refuse
+from moe.backends.transport import Transport, Upload
 from moe.errors import BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from tests.fakes import Blackhole, FakeModel, RefusedPort, answer, fake_ollama, hang, hang_up, http_error, slow_drip
 from tests.fakes.port import Listener
@@ -370,3 +372,30 @@ def test_a_request_goes_out_at_most_twice_however_many_pooled_connections_died()
             list(made.stream("/api/chat", body, idle_s=5))
         assert len(fake.requests_to("/api/chat")) == 2
         made.close()
+
+
+def test_a_large_body_goes_out_in_pieces_with_a_heartbeat_after_each() -> None:
+    content = bytes(range(256)) * 5000
+    pieces = [content[start:start + 100_000] for start in range(0, len(content), 100_000)]
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with fake_ollama(["m"]) as fake:
+        made = Transport(fake.url, connect_timeout_s=5)
+        said = list(made.stream(f"/api/blobs/{digest}", Upload(len(content), lambda: iter(pieces)), idle_s=5))
+        assert len(said) >= len(pieces)
+        assert b"".join(said) == b""
+        assert fake.shop.blobs == {digest: content}
+        made.close()
+
+
+def test_a_head_request_gives_its_status_whatever_length_is_told() -> None:
+    with fake_ollama(["m"]) as fake:
+        made = Transport(fake.url, connect_timeout_s=5)
+        digest = f"sha256:{hashlib.sha256(b'x').hexdigest()}"
+        assert made.look(f"/api/blobs/{digest}", timeout_s=5) == 404
+        fake.shop.blobs[digest] = b"x"
+        assert made.look(f"/api/blobs/{digest}", timeout_s=5) == 200
+        made.close()
+    with RawServer(sends(OK + b"Content-Length: 500\r\n\r\n")) as server:
+        assert transport(server.url).look("/", timeout_s=5) == 200
+    with RawServer(sends(5.0)) as server, pytest.raises(TimedOut):
+        transport(server.url).look("/", timeout_s=0.5)

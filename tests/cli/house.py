@@ -14,6 +14,7 @@ from typing import Any
 from moe.config.settings import ROOT
 from tests.fakes import FakeOllama
 from tests.live import write_config
+from tests.routing.prompts import EXAMPLES
 
 HANG_S = 60.0
 EXPERTS: Sequence[Mapping[str, Any]] = (
@@ -24,6 +25,12 @@ EXPERTS: Sequence[Mapping[str, Any]] = (
     {"id": 2, "label": "código", "description": "programs", "model_name": "devstral:24b",
      "keywords": ["python", "javascript", "bug", "compiler", "stack trace", "refactor", "unit test", "sql query",
                   "regular expression", "rust", "docker", "git", "variable", "recursion", "segfault"]},
+)
+# Experts whose scorer is fitted from examples.
+LEARNERS: Sequence[Mapping[str, Any]] = (
+    {"id": 0, "label": "fallback", "model_name": "gemma3:4b"},
+    *({"id": place, "label": label, "model_name": "gemma3:4b", "description": f"a {label}", "examples": list(texts)}
+      for place, (label, texts) in enumerate(EXAMPLES.items(), start=1)),
 )
 MATHS = "What is the derivative of x^2?"
 CODE = "Why does my python script segfault?"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.house import CODE, HANG_S, MATHS, NEITHER, House
+from tests.cli.house import CODE, HANG_S, LEARNERS, MATHS, NEITHER, House
 from tests.config.files import FALLBACK, expert
 from tests.config.test_lemoe import LEMOE
+from tests.routing.prompts import ASKED
 
 LABELS = {MATHS: "math", CODE: "código", NEITHER: "fallback"}
 
@@ -104,10 +105,10 @@ def test_bad_lines_are_told_by_their_number_and_the_rest_is_done(inside: House) 
     assert (done.returncode, done.stdout) == (1, "")
     rows = read_rows(inside.folder / "out.jsonl")
     assert [(row["id"], row["label"]) for row in rows] == [
-        (1, "math"), (None, "código"), ("\ud83d", "fallback"), (16, "fallback"),
+        (1, "math"), (None, "código"), (16, "fallback"),
     ]
     lines = done.stderr.splitlines()
-    assert [line.split(":")[:3] for line in lines] == [["moe", " in.jsonl", str(i)] for i in range(3, 14)]
+    assert [line.split(":")[:3] for line in lines] == [["moe", " in.jsonl", str(i)] for i in (*range(3, 14), 15)]
     assert "Traceback" not in done.stderr
     assert "not valid JSON" in lines[0]
     assert '"id" is missing' in lines[2]
@@ -136,12 +137,16 @@ def _wait_for_part(folder: Path) -> None:
         time.sleep(0.01)
 
 
-def test_the_result_may_be_a_pipe_and_may_replace_its_source(inside: House, fifty: Path) -> None:
+def test_the_result_may_be_a_pipe_but_not_replace_its_source(inside: House, fifty: Path) -> None:
     done = inside.moe("route", "--batch", "in.jsonl", "/dev/stdout")
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 50
-    assert inside.moe("route", "--batch", "in.jsonl", "in.jsonl").returncode == 0
-    assert {row["label"] for row in read_rows(fifty)} == set(LABELS.values())
+    before = fifty.read_bytes()
+    (inside.folder / "link.jsonl").symlink_to(fifty)
+    for name in ("in.jsonl", "./in.jsonl", "link.jsonl"):
+        done = inside.moe("route", "--batch", "in.jsonl", name)
+        assert done.returncode == 2 and "would take the place of what is read" in done.stderr
+    assert fifty.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_the_result_may_be_a_pipe_and_may_replace_its_source(inside: House, fift
     [
         (("missing.jsonl", "out.jsonl"), 1, "missing.jsonl: No such file or directory"),
         (("config", "out.jsonl"), 1, "config: Is a directory"),
-        (("in.jsonl", "no/such/folder/out.jsonl"), 1, "No such file or directory"),
+        (("in.jsonl", "no/such/folder/out.jsonl"), 1, "moe: no/such/folder/out.jsonl: No such file or directory"),
         (("in.jsonl", "out.jsonl", "--experts", "missing.json"), 2, "missing.json: cannot be read"),
         (("in.jsonl", "out.jsonl", "--experts", "in.jsonl"), 2, "in.jsonl:2: not valid JSON"),
         (("in.jsonl", "out.jsonl", "--json"), 2, "--batch takes its prompts from the file"),
@@ -191,3 +196,18 @@ def test_a_missing_encoder_is_told_once_and_keywords_decide(inside: House, fifty
     assert done.returncode == 0
     assert done.stderr == "moe: no encoder: experts are chosen by their keywords; ./setup.sh makes one\n"
     assert {row["label"] for row in read_rows(inside.folder / "out.jsonl")} == set(LABELS.values())
+
+
+def test_a_place_that_cannot_be_written_is_told_as_the_user_named_it(inside: House, fifty: Path) -> None:
+    (inside.folder / "plain").touch()
+    done = inside.moe("route", "--batch", "in.jsonl", "plain/out.jsonl")
+    assert (done.returncode, done.stderr) == (1, "moe: plain/out.jsonl: Not a directory\n")
+
+
+def test_experts_with_few_examples_are_told_once(fitted: House) -> None:
+    few = [{**each, "examples": each["examples"][:4]} if each["label"] == "chef" else each for each in LEARNERS]
+    write_rows(fitted.folder / "in.jsonl", [{"id": place, "text": text} for place, text in enumerate(ASKED.values())])
+    for experts, said in ((LEARNERS, ""), (few, "moe: confidences are a guess for: chef (fewer than 5 examples)\n")):
+        fitted.write(config={"router": {"model_path": None}}, experts=experts)
+        done = fitted.moe("route", "--batch", "in.jsonl", "out.jsonl")
+        assert (done.returncode, done.stderr) == (0, said)

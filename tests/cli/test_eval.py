@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.house import CODE, HANG_S, MATHS, NEITHER, House
+from tests.cli.house import CODE, HANG_S, LEARNERS, MATHS, NEITHER, House
 from tests.cli.test_batch import write_rows
-from tests.cli.test_prepare import EXPERTS
 from tests.routing.prompts import ASKED, make_models
 
 # Keyword mode: the second is wrong, the third is wrong but defensible.
@@ -73,6 +72,23 @@ def test_the_table_shows_the_figures_and_the_confusions(inside: House, judged: P
     assert ["math", "3", "1.000", "0.333", "0.500", "código", "(2)"] in [line.split() for line in lines]
     assert ["2", "math", "1", "2"] in [line.split() for line in lines]
     assert ["de", "2", "0.000", "0.500"] in [line.split() for line in lines]
+
+
+def test_of_many_sources_the_worst_are_shown_and_the_rest_counted(inside: House) -> None:
+    rows = [{"text": MATHS, "label": "math", "source": f"good{place:02}"} for place in range(20)]
+    rows += [{"text": CODE, "label": "math", "source": f"bad{place}"} for place in range(3)]
+    write_rows(inside.folder / "rows.jsonl", rows)
+    lines = inside.moe("eval", "rows.jsonl").stdout.splitlines()
+    shown = [line.split()[0] for line in lines if line.startswith(("good", "bad"))]
+    assert shown == ["bad0", "bad1", "bad2", *(f"good{place:02}" for place in range(12))]
+    assert lines[-1] == "these are the worst; 8 more are in --json and --html"
+    assert len(figures(inside)["groups"]["source"]) == 23
+
+
+def test_the_page_does_not_replace_the_prompts(inside: House, judged: Path) -> None:
+    done = inside.moe("eval", "rows.jsonl", "--html", "rows.jsonl")
+    assert done.returncode == 2 and "would take the place of what is read" in done.stderr
+    assert judged.read_text().startswith("{")
 
 
 def test_a_label_that_no_expert_has_is_told_once_with_the_one_that_may_be_meant(inside: House) -> None:
@@ -156,7 +172,7 @@ def test_the_page_has_its_plots_and_runs_nothing_that_a_prompt_brings(inside: Ho
 
 def test_the_scorer_is_fitted_first_and_own_examples_are_told(inside: House) -> None:
     make_models(inside.folder / "models")
-    inside.write(config={"router": {"model_path": None}}, experts=EXPERTS)
+    inside.write(config={"router": {"model_path": None}}, experts=LEARNERS)
     rows = [{"text": text, "label": label} for label, text in ASKED.items()]
     write_rows(inside.folder / "rows.jsonl", [*rows, {"text": "My head  hurts", "label": "doctor"}])
     done = inside.moe("eval", "rows.jsonl", "--json")

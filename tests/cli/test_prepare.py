@@ -6,20 +6,15 @@ import json
 
 import pytest
 
-from tests.cli.house import House
-from tests.routing.prompts import ASKED, EXAMPLES, make_models
-
-EXPERTS = [{"id": 0, "label": "fallback", "model_name": "gemma3:4b"}] + [
-    {"id": place, "label": label, "model_name": "gemma3:4b", "description": f"a {label}", "examples": list(texts)}
-    for place, (label, texts) in enumerate(EXAMPLES.items(), start=1)
-]
+from tests.cli.house import LEARNERS, House
+from tests.routing.prompts import ASKED, make_models
 
 
 @pytest.fixture
 def house(inside: House) -> House:
-    """One with an encoder, whose experts have examples."""
+    """One with an encoder, whose experts have examples, and nothing fitted."""
     make_models(inside.folder / "models")
-    inside.write(config={"router": {"model_path": None}}, experts=EXPERTS)
+    inside.write(config={"router": {"model_path": None}}, experts=LEARNERS)
     return inside
 
 
@@ -43,7 +38,7 @@ def test_one_prompt_waits_for_the_scorer(house: House) -> None:
 
 
 def test_a_batch_waits_for_the_scorer_of_the_experts_it_is_given(house: House) -> None:
-    other = [EXPERTS[0], *({**expert, "label": f"my {expert['label']}"} for expert in EXPERTS[1:])]
+    other = [LEARNERS[0], *({**expert, "label": f"my {expert['label']}"} for expert in LEARNERS[1:])]
     (house.folder / "other.json").write_text(json.dumps({"experts": other}), encoding="utf-8")
     rows = "".join(json.dumps({"id": label, "text": text}) + "\n" for label, text in ASKED.items())
     (house.folder / "in.jsonl").write_text(rows, encoding="utf-8")

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.house import CODE, EXPERTS, MATHS, NEITHER, House
+from tests.cli.house import CODE, EXPERTS, LEARNERS, MATHS, NEITHER, House
 from tests.cli.test_batch import write_rows
-from tests.cli.test_prepare import EXPERTS as LEARNERS
-from tests.routing.prompts import ASKED, EXAMPLES, make_models
+from tests.routing.prompts import ASKED, EXAMPLES
 
 # A single keyword gives 0.5, two of one expert 0.67; "git" alone is never meant as código here.
 WEAK = "Please say git again."
@@ -103,17 +102,16 @@ def test_examples_of_the_experts_are_left_out(inside: House, rows: Path) -> None
 
 
 @pytest.mark.parametrize("scorer", ["hybrid", "lemoe"])
-def test_either_scorer_is_tuned_with_an_encoder(inside: House, scorer: str) -> None:
+def test_either_scorer_is_tuned_with_an_encoder(fitted: House, scorer: str) -> None:
     """At a temperature of 3 LeMoE's score is never sure, and few prompts have a keyword: a lower one is fitted."""
-    make_models(inside.folder / "models")
     router = {"model_path": None, "scorer": scorer, "softmax_temperature": 3.0, "confidence_threshold": 0.4}
     keywords = {} if scorer == "hybrid" else EXAMPLES  # the other one reads no examples
     experts = [{**expert, "keywords": keywords.get(expert["label"], ())} for expert in LEARNERS]
-    inside.write(config={"router": router}, experts=experts)
+    fitted.write(config={"router": router}, experts=experts)
     rows = [{"text": f"{text} {number}", "label": label, "source": f"s{number}"}
             for number in range(6) for label, text in ASKED.items()]
-    write_rows(inside.folder / "rows.jsonl", rows)
-    done = inside.moe("tune", "rows.jsonl")
+    write_rows(fitted.folder / "rows.jsonl", rows)
+    done = fitted.moe("tune", "rows.jsonl")
     assert (done.returncode, done.stderr) == (
         0, 'moe: fewer than 10 prompts are labelled "fallback": thresholds stay as they are\n')
     before, after = (line.split() for line in done.stdout.splitlines()[1:3])

@@ -15,7 +15,7 @@ import msgspec
 GOLDEN = Path(__file__).with_name("golden")
 
 
-def compare(name: str, actual: str) -> None:
+def assert_same(name: str, actual: str) -> None:
     path = GOLDEN / name
     if os.environ.get("MOE_UPDATE_GOLDEN"):
         path.parent.mkdir(parents=True, exist_ok=True)

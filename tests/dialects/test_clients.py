@@ -12,10 +12,11 @@ import ollama as ollama_client
 import openai as openai_client
 import pytest
 
-from moe.core import Chunk, Done, Ending, Head, Heartbeat, ModelCard, Text, Thinking, ToolCall, Usage, Whole
+from moe.core import Chunk, Done, Heartbeat, Text, Thinking, ToolCall, Usage
 from moe.dialects import ollama, openai
 from moe.dialects.base import Dialect, StreamWriter
 from moe.errors import BrokenStream, ModelNotFound, MoeError
+from moe.replies import Ending, Head, ModelCard, Whole
 
 ENDPOINTS: dict[str, Dialect] = {
     "/v1/chat/completions": openai.CHAT,
@@ -218,5 +219,6 @@ def test_ollama_reads_the_model_pages(llama: ollama_client.Client) -> None:
     assert [model.model for model in llama.list().models] == ["lemoe:latest", "phi4:14b"]
     assert [model.expires_at is not None for model in llama.ps().models] == [True, True]
     shown = llama.show("lemoe")
-    assert shown.modelinfo == {"general.architecture": "moe", "moe.context_length": 8192}
+    assert shown.modelinfo == {"general.architecture": "moe", "general.parameter_count": 0, "moe.context_length": 8192,
+                               "moe.embedding_length": 0}
     assert shown.capabilities == ["completion"]

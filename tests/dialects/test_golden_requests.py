@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from moe.dialects import ollama, openai
+from moe.dialects import ollama, openai, openai_completions
 from moe.dialects.base import Dialect
 
 from . import golden
 
 ENDPOINTS: dict[str, Dialect] = {
     "openai_chat": openai.CHAT,
+    "openai_completions": openai_completions.COMPLETIONS,
     "ollama_chat": ollama.CHAT,
     "ollama_generate": ollama.GENERATE,
 }
@@ -23,7 +24,7 @@ CASES = [(folder, path) for folder in ENDPOINTS for path in golden.bodies(folder
 def test_a_recorded_request_is_read_as_before(folder: str, path: Path) -> None:
     request = ENDPOINTS[folder].parse(path.read_bytes())
     name = path.name.replace(".request.json", ".parsed.json")
-    golden.compare(f"{folder}/{name}", golden.picture(request))
+    golden.assert_same(f"{folder}/{name}", golden.picture(request))
 
 
 def test_no_recorded_request_got_lost() -> None:

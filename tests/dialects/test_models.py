@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from moe.core import ModelCard
 from moe.dialects import ollama, openai
+from moe.replies import ModelCard
 
 from . import golden
 
@@ -47,7 +47,7 @@ def test_the_model_pages_are_written_as_before() -> None:
         "show_model": ollama.show(MODEL),
     }
     for name, page in pages.items():
-        golden.compare(f"models/{name}.json", json.dumps(page, indent=2) + "\n")
+        golden.assert_same(f"models/{name}.json", json.dumps(page, indent=2) + "\n")
 
 
 @pytest.mark.parametrize("card", CARDS)

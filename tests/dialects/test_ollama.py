@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from moe.core import ChatRequest, Done, Ending, Head, Text, Usage
+from moe.core import ChatRequest, Done, Text, Usage
 from moe.dialects.ollama import CHAT, CHAT_SHAPE, Endpoint, Stamp
 from moe.dialects.ollama_wire import parse_chat
+from moe.replies import Ending, Head
 
 HEAD = Head(request_id="r1", model='we"ird', created=0)
 

@@ -48,7 +48,9 @@ def refusal(dialect: Dialect, **fields: Any) -> BadRequest:
         ({"keep_alive": "soon"}, "keep_alive"),
         ({"options": []}, "options"),
         ({"options": {"temperature": "hot"}}, "options.temperature"),
-        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 5}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": -1}, "top_logprobs"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], param: str) -> None:

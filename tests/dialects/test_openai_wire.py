@@ -55,7 +55,7 @@ def refusal(**fields: Any) -> BadRequest:
         ({"max_completion_tokens": -1}, "max_completion_tokens"),
         ({"max_tokens": True}, "max_tokens"),
         ({"seed": 1.5}, "seed"),
-        ({"n": 2}, "n"),
+        ({"n": 9}, "n"),
         ({"n": 0}, "n"),
         ({"stop": [""]}, "stop"),
         ({"stop": ""}, "stop"),
@@ -73,11 +73,18 @@ def refusal(**fields: Any) -> BadRequest:
         ({"response_format": "json"}, "response_format"),
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"reasoning": {"effort": 5}}, "reasoning.effort"),
-        ({"logprobs": True}, "logprobs"),
+        ({"logprobs": 3}, "logprobs"),
         ({"top_logprobs": 3}, "top_logprobs"),
-        ({"logit_bias": {"50256": -100}}, "logit_bias"),
-        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"logit_bias": {"50256": -101}}, "logit_bias"),
+        ({"logit_bias": {"the": 1}}, "logit_bias"),
+        ({"logit_bias": {"50256": "much"}}, "logit_bias[...]"),
+        ({"functions": [{"description": "f"}]}, "functions[0].name"),
+        ({"functions": [{"name": "f"}], "function_call": "required"}, "function_call"),
+        ({"functions": [{"name": "f"}], "function_call": {}}, "function_call.name"),
         ({"audio": {"voice": "x"}}, "audio"),
+        ({"modalities": ["text", "audio"]}, "modalities"),
+        ({"web_search_options": {"user_location": None, "search_context_size": "low"}}, "web_search_options"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], param: str) -> None:
@@ -103,6 +110,35 @@ def test_the_newer_token_limit_wins() -> None:
 def test_effort_becomes_thinking(effort: str, think: bool | str) -> None:
     assert parse(reasoning_effort=effort).think == think
     assert parse(reasoning={"effort": effort}).think == think
+
+
+def test_the_clients_own_word_for_effort_is_kept() -> None:
+    assert (parse(reasoning_effort="minimal").effort, parse().effort) == ("minimal", "")
+
+
+@pytest.mark.parametrize(("fields", "wanted"), [
+    ({}, None), ({"logprobs": False}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 20}, 20),
+    ({"logprobs": False, "top_logprobs": 0}, None),
+])
+def test_log_probabilities_are_asked_for_with_so_many_others(fields: dict[str, Any], wanted: int | None) -> None:
+    assert parse(**fields).logprobs == wanted
+
+
+def test_functions_of_old_become_tools() -> None:
+    asked = parse(functions=[{"name": "f", "parameters": {"type": "object"}}], function_call={"name": "f"})
+    assert asked.tools == ({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},)
+    assert asked.tool_choice == {"type": "function", "function": {"name": "f"}}
+    assert (asked.parallel_tool_calls, asked.calls_functions) == (False, True)
+    newer = parse(functions=[{"name": "f"}], tools=[{"type": "function", "function": {"name": "g"}}])
+    assert (newer.tools[0]["function"]["name"], newer.calls_functions) == ("g", False)
+
+
+def test_what_says_nothing_of_the_answer_is_taken_and_what_does_is_told() -> None:
+    asked = parse(user="u", metadata={"a": "b"}, service_tier="auto", store=True, verbosity="low", modalities=["text"],
+                  prediction={"type": "content", "content": "x"}, logit_bias={"5": -1}, n=3,
+                  stream_options={"include_usage": True, "include_obfuscation": False}, safety_identifier="s")
+    assert asked.unheeded == ("verbosity",)
+    assert (asked.n, asked.sampling.logit_bias, asked.include_usage) == (3, {"5": -1.0}, True)
 
 
 def test_an_empty_schema_is_still_a_schema() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe.core import ChatRequest, Done, Ending, Head, Text, Thinking, ToolCall, Whole
+from moe.core import ChatRequest, Done, Text, Thinking, ToolCall
 from moe.dialects import ollama, openai
 from moe.dialects.base import Dialect
 from moe.dialects.wire import encode
@@ -36,6 +36,7 @@ from moe.errors import (
     UpstreamFailure,
     UpstreamRefusal,
 )
+from moe.replies import Ending, Head, Whole
 
 DIALECTS: list[Dialect] = [openai.CHAT, ollama.CHAT, ollama.GENERATE]
 HEAD = Head(request_id="r1", model="m", created=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moe.embed import Embedder, JoinedEmbedder, OnnxEmbedder, load_embedder, open_encoder
+from moe.embed import Embedder, JoinedEmbedder, OnnxEmbedder, find_quick, load_embedder, open_encoder
 from moe.errors import NotReady
 
 from .kit import WORDS, make_encoder, make_pair, make_pieces
@@ -70,6 +70,22 @@ def test_the_fingerprint_follows_the_parts_and_their_weights(tmp_path: Path, par
               first.fingerprint, second.fingerprint]
     assert len(set(prints)) == len(prints)
     assert open_encoder(make_pair(tmp_path / "pair", *parts)).fingerprint == prints[0]
+
+
+@pytest.mark.parametrize("name", ["words", "use"])
+def test_the_part_that_is_asked_first_has_its_own_columns(tmp_path: Path, parts: tuple[Path, Path], name: str) -> None:
+    pair = open_encoder(make_pair(tmp_path / "pair", *parts, weights=[3, 1], quick=name))
+    quick = find_quick(pair)
+    assert quick is not None and quick.embedder.name == name
+    own = pair.embed(TEXTS, kind="query")[:, quick.columns]
+    own /= np.linalg.norm(own, axis=1, keepdims=True)
+    assert own == pytest.approx(quick.embedder.embed(TEXTS, kind="query"), abs=1e-6)
+
+
+def test_no_part_is_asked_first_where_none_is_named(tmp_path: Path, parts: tuple[Path, Path]) -> None:
+    assert find_quick(open_encoder(make_pair(tmp_path / "pair", *parts))) is None
+    assert find_quick(open_encoder(make_pair(tmp_path / "other", *parts, quick="gone"))) is None
+    assert find_quick(OnnxEmbedder(parts[0])) is None
 
 
 @pytest.mark.parametrize("weights", [(), (1,), (1, 0), (1, -1)])

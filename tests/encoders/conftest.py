@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -16,7 +17,10 @@ from .kit import make
 
 def keep(wheel: Wheel, folder: Path) -> Path:
     if not list(folder.glob("*.whl")):
-        fetch_wheel(wheel, folder)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # another run may be fetching it too
+            fetch_wheel(wheel, Path(scratch))
+            for file in Path(scratch).iterdir():
+                file.replace(folder / file.name)
     return folder
 
 

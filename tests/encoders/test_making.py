@@ -31,12 +31,19 @@ def current(models: Path) -> str:
     return (home_of(models) / "current").read_text()
 
 
+def copy_parts(made: Path, models: Path, *names: str) -> None:
+    """What a former run made and nobody has chosen: to make a part anew takes seconds."""
+    for name in names:
+        shutil.copytree(home_of(made) / name, home_of(models) / name)
+
+
 def test_both_parts_are_made_and_chosen_together(made: tuple[Path, str]) -> None:
     models, printed = made
     assert current(models) == f"{PAIR}\n"
     assert sorted(path.name for path in home_of(models).iterdir()) == [MINILM.name, PAIR, "current", USE.name]
     assert json.loads((home_of(models) / PAIR / "encoder.json").read_text()) == {
-        "name": PAIR, "parts": [MINILM.name, USE.name], "weights": [1, 1]}  # fmt: skip
+        "name": PAIR, "parts": [MINILM.name, USE.name], "weights": [1, 1],
+        "quick": USE.name}  # fmt: skip
     ready = [line.partition(", from")[0] for line in printed.splitlines() if line.startswith("Encoder ready")]
     assert ready == ["Encoder ready: all-MiniLM-L6-v2, 384 dimensions, 24 MB",
                      "Encoder ready: use-multilingual-v3, 512 dimensions, 77 MB"]  # fmt: skip
@@ -98,8 +105,8 @@ def test_a_part_that_is_there_is_kept_and_the_other_added(
     made: tuple[Path, str], use_wheel: Path, tmp_path: Path
 ) -> None:
     """A models folder as set-up left it before there were pairs: MiniLM alone, with a card that knows of no files."""
+    copy_parts(made[0], tmp_path, MINILM.name)
     folder = home_of(tmp_path) / MINILM.name
-    shutil.copytree(home_of(made[0]) / MINILM.name, folder)
     card = json.loads((folder / "encoder.json").read_text())
     del card["files"]
     (folder / "encoder.json").write_text(json.dumps(card))
@@ -122,16 +129,15 @@ def test_what_was_damaged_is_made_again(made: tuple[Path, str], use_wheel: Path,
     assert digest(table) == whole and is_whole(home_of(tmp_path) / PAIR)
 
 
-@pytest.mark.parametrize("reached", [MINILM, USE])
-def test_a_part_that_alone_can_be_had_serves_alone(minilm_wheel: Path, use_wheel: Path, tmp_path: Path,
-                                                   reached: object) -> None:
-    part, wheel = (MINILM, minilm_wheel) if reached is MINILM else (USE, use_wheel)
-    done = make(models=tmp_path, wheels=[wheel])
-    assert (done.returncode, current(tmp_path)) == (0, f"{part.name}\n")
-    assert f"The router uses {part.name} alone." in done.stdout
+@pytest.mark.parametrize("name", [MINILM.name, USE.name])
+def test_a_part_that_alone_can_be_had_serves_alone(made: tuple[Path, str], tmp_path: Path, name: str) -> None:
+    copy_parts(made[0], tmp_path, name)
+    done = make(models=tmp_path)
+    assert (done.returncode, current(tmp_path)) == (0, f"{name}\n")
+    assert f"The router uses {name} alone." in done.stdout
     assert done.stdout.splitlines()[-1] == "  ./setup.sh --language multi"
     chosen = load_embedder(None, tmp_path)
-    assert chosen is not None and chosen.name == part.name
+    assert chosen is not None and chosen.name == name
 
 
 def test_an_encoder_out_of_reach_changes_nothing_where_there_is_one(made: tuple[Path, str]) -> None:
@@ -142,9 +148,10 @@ def test_an_encoder_out_of_reach_changes_nothing_where_there_is_one(made: tuple[
 
 
 def test_an_encoder_out_of_reach_is_replaced_by_the_default_where_there_is_none(
-    minilm_wheel: Path, use_wheel: Path, tmp_path: Path
+    made: tuple[Path, str], tmp_path: Path
 ) -> None:
-    done = make("--language", "multilingual", models=tmp_path, wheels=(minilm_wheel, use_wheel))
+    copy_parts(made[0], tmp_path, MINILM.name, USE.name)
+    done = make("--language", "multilingual", models=tmp_path)
     assert done.returncode == 0
     assert f"Making {PAIR} in its place" in done.stdout
     assert current(tmp_path) == f"{PAIR}\n"

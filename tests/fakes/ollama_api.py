@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tests.fakes.inventory import DEFAULT_NUM_CTX, FakeModel, Inventory, add_tag, read_seconds, to_key
+from tests.fakes.managing import BLOBS, ROUTES, Shop
 from tests.fakes.reply import Complaint, Voice
-from tests.fakes.speech import Ask, Part, Speech, Text, Thinking, ToolCall, count_tokens, embed
+from tests.fakes.speech import Ask, Part, Speech, Text, Thinking, ToolCall, count_tokens, embed, weigh
 from tests.fakes.upstream import Document, Refusal, Upstream
 from tests.fakes.wire import Request, to_json
 
@@ -29,6 +30,7 @@ class FakeOllama(Upstream):
         self, models: Iterable[FakeModel | str] = ("gemma3:4b",), *, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self.models = Inventory(models)
+        self.shop = Shop(self.models, self.complain)
         super().__init__(host=host, port=port)
 
     def canonical(self, name: str) -> str:
@@ -49,6 +51,8 @@ class FakeOllama(Upstream):
             "/api/embed": ("POST", self._embed),
             "/api/embeddings": ("POST", self._embed_one),
         }
+        if request.path in ROUTES or request.path.startswith(BLOBS):
+            return self.shop.serve(request)
         if request.path not in routes:
             raise Refusal(404, body="404 page not found")
         method, handle = routes[request.path]
@@ -170,7 +174,8 @@ class OllamaVoice(Voice):
         calls = [part for part in parts if isinstance(part, ToolCall)]
         said = self.wrap(text, thinking=thinking, tool_calls=[_to_call(*numbered) for numbered in enumerate(calls)])
         head = {"model": self._body["model"], **self._remote, "created_at": _now()}
-        return self.frame(to_json({**head, **said, **rest}))
+        odds = weigh(text, self._body.get("top_logprobs") or 0) if text and self._body.get("logprobs") else []
+        return self.frame(to_json({**head, **said, **({"logprobs": odds} if odds else {}), **rest}))
 
     def _count(self, eval_count: int) -> dict[str, int]:
         """A prompt that does not fit the context is cut without a word, as Ollama does."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.fakes.reply import Complaint, Voice
-from tests.fakes.speech import Ask, Part, Speech, Text, Thinking, ToolCall, count_tokens, embed, read_content
+from tests.fakes.speech import Ask, Part, Speech, Text, Thinking, ToolCall, count_tokens, embed, read_content, weigh
 from tests.fakes.upstream import Document, Refusal, Upstream
 from tests.fakes.wire import Request, to_json
 
@@ -116,6 +116,7 @@ class OpenAIVoice(Voice):
     def __init__(self, complain: Complaint, body: Body, ask: Ask, number: int) -> None:
         super().__init__(complain)
         self.ask: Ask = ask
+        self._body = body
         self.key = body["model"]
         self.is_streamed = bool(body.get("stream"))
         self.media_type = "text/event-stream" if self.is_streamed else "application/json"
@@ -189,7 +190,10 @@ class ChatVoice(OpenAIVoice):
         return [self.to_chunk({"tool_calls": [delta]}) for delta in deltas]
 
     def write_part(self, delta: Body) -> Body:
-        return {"delta": delta}
+        if not (self._body.get("logprobs") and delta.get("content")):
+            return {"delta": delta}
+        odds = weigh(delta["content"], self._body.get("top_logprobs") or 0)
+        return {"delta": delta, "logprobs": {"content": odds, "refusal": None}}
 
     def write_whole(self, parts: Sequence[Part]) -> Body:
         texts = [part.text for part in parts if isinstance(part, Text)]

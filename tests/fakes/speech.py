@@ -43,6 +43,13 @@ class Ask:
     token_limit: int | None = None
 
 
+def weigh(text: str, most: int) -> list[dict[str, Any]]:
+    """Log probabilities of a piece of text as one token, with so many in its place."""
+    token, *others = [{"token": each, "logprob": -0.25 * (place + 1), "bytes": list(each.encode())}
+                      for place, each in enumerate((text, *(f"other{place}" for place in range(most - 1))))]
+    return [{**token, "top_logprobs": [token, *others][:most]}]
+
+
 class Speech:
     """An answer being spoken: iterate over its parts once, then read `count` and `finish`."""
 

@@ -19,6 +19,7 @@ from moe.embed import Encoders
 from moe.errors import BadRequest, ModelNotFound, Unanswered
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
+from moe.routing import Router
 from moe.routing.heads import Heads
 from tests.fakes import FakeModel, FakeOllama, RefusedPort, answer, fake_ollama, hang, http_error
 from tests.live import write_config
@@ -147,7 +148,8 @@ def test_leaving_stops_the_model(gateway: Gateway, ollama: FakeOllama) -> None:
 def test_route_tells_the_decision_and_calls_no_model(gateway: Gateway, ollama: FakeOllama) -> None:
     told = gateway.route(ask("solve this algebra and calculus problem"))
     assert (told["expert"], told["model"], told["stage"]) == ("math", "phi4:14b", "keyword")
-    assert set(told) == {"expert", "model", "stage", "confidence", "scores", "elapsed_ms"}
+    assert set(told) == {"expert", "model", "stage", "confidence", "none_fits", "near_tie", "scores",
+                         "elapsed_ms"}
     assert 0.0 < told["confidence"] <= 1.0
     assert told["scores"]["math"]["score"] > 0
     assert told["elapsed_ms"] >= 0
@@ -254,6 +256,15 @@ def test_an_expert_without_its_model_degrades_and_says_why(tmp_path: Path, ollam
     assert health["experts"]["gone"]["available"] is False
     assert health["experts"]["gone"]["reason"] == "the model is not installed"
     assert health["experts"]["fallback"]["available"] is True
+
+
+def test_a_router_that_is_not_as_it_should_be_degrades_and_says_why(gateway: Gateway) -> None:
+    assert isinstance(gateway.router, Router)
+    gateway.router.tell("no scorer could be fitted", is_faulty=True)
+    health = gateway.health()
+    assert health["status"] == "degraded" and "no scorer could be fitted" in health["router"]["note"]
+    gateway.router.tell("the scorer is being fitted")
+    assert gateway.health()["status"] == "ok"
 
 
 def test_an_unreachable_node_is_down_with_its_reason(tmp_path: Path) -> None:

@@ -129,8 +129,13 @@ def test_each_comes_with_its_own_way_its_model_and_its_breaker() -> None:
     assert [candidate.breaker for candidate in line] == [team.breaker(name) for name in ("a", "fallback", "x:1b")]
 
 
-def test_a_settled_model_holds_for_its_own_expert_only() -> None:
+def test_a_model_asked_for_by_its_own_name_has_no_stand_in() -> None:
     decision = Decision(expert=raw_expert("X:1b"), stage="raw", confidence=1.0, model="x:1b")
+    assert [candidate.model for candidate in lineup(FALLBACK).candidates(decision)] == ["x:1b"]
+
+
+def test_a_settled_model_holds_for_its_own_expert_only() -> None:
+    decision = Decision(expert=raw_expert("X:1b"), stage="raw", confidence=1.0, model="x:1b", virtual=True)
     models = [candidate.model for candidate in lineup(FALLBACK).candidates(decision)]
     assert models == ["x:1b", "fallback-model"]
 

@@ -62,7 +62,7 @@ class FewModels(NoModels):
     def find(self, name: str) -> str | None:
         return next((known for known in self.names if known in (name, f"{name}:latest")), None)
 
-    def loaded(self) -> str | None:
+    def loaded(self, capability: str = "completion") -> str | None:
         return self.in_memory
 
     def is_available(self, expert: Expert) -> bool:

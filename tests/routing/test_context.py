@@ -58,7 +58,18 @@ def test_the_shares_stay_probabilities(shares: tuple[float, float]) -> None:
 
 
 def test_longer_is_believed_more_and_what_sounds_like_a_follow_up_less() -> None:
-    assert weigh("why?", 0.9) < weigh("why?", 0.1) < weigh("why is the sky blue in the evening, and red?", 0.1)
+    assert weigh("why?", 0.9, 0.5) < weigh("why?", 0.1, 0.5) < weigh("why is the evening sky blue and red?", 0.1, 0.5)
+
+
+def test_a_short_turn_counts_for_more_when_an_expert_is_sure_of_it() -> None:
+    assert weigh("my knee hurts", 0.2, 0.6) < weigh("my knee hurts", 0.2, 0.99)
+
+
+@pytest.mark.parametrize(("pointing", "other"), [
+    ("and the knee?", "now my knee"), ("schreib das um", "schreib ein lied"), ("hazlo más", "haz una"),
+])
+def test_what_points_back_counts_for_less(pointing: str, other: str) -> None:
+    assert weigh(pointing, 0.2, 0.9) < weigh(other, 0.2, 0.9)
     assert measure("なぜ空は青いの") > measure("why sky")
 
 

@@ -122,3 +122,21 @@ def test_reading_a_prompt_is_quick(head: Head) -> None:
     for _ in range(20):
         head.read(vector, clean(page), page)
     assert (time.process_time() - began) / 20 < 0.02
+
+
+def test_an_expert_known_by_two_rows_is_found_among_others_with_many() -> None:
+    random = np.random.default_rng(3)
+    topics = np.linalg.qr(random.normal(size=(64, 5)))[0].T
+
+    def stray(expert: int, count: int) -> np.ndarray:
+        rows = 0.4 * topics[expert] + random.normal(size=(count, 64)) / 8
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    rows = [Row(f"{expert} w{place % 7}", expert) for expert in range(4) for place in range(180)]
+    rows += [Row("the fifth", 4), Row("5", 4)]
+    vectors = np.concatenate([*(stray(expert, 180) for expert in range(4)), topics[[4, 4]].astype(np.float32)])
+    head = fit_head(rows, vectors, 5)
+    found = [int(head.read(vector, "w1", "w1").scores.argmax()) for vector in stray(4, 60)]
+    others = [int(head.read(vector, "w1", "w1").scores.argmax()) for vector in stray(2, 60)]
+    assert np.mean(np.array(found) == 4) > 0.5
+    assert np.mean(np.array(others) == 2) > 0.7

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -42,6 +43,23 @@ def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
     assert reading.names == ("dense", "grams", "nearest")
     assert np.allclose(reading.scores, reading.signals @ np.array([1, 0.5, 10]), atol=1e-5)
     assert reading.signals[:, 2].tolist() == [0, 1]
+
+
+def test_the_quick_one_is_saved_beside_the_whole_and_shares_its_grams(tmp_path: Path) -> None:
+    quick = make_head(gate=(0, 0, 0, 2))
+    save_head(msgspec.structs.replace(make_head(), quick=quick), tmp_path / "a.npz")
+    loaded = load_head(tmp_path / "a.npz", experts=EXPERTS, dimension=DIMENSION, quick=DIMENSION)
+    assert loaded is not None and loaded.quick is not None and loaded.quick.grams is loaded.grams
+    for before, after in ((make_head(), loaded), (quick, loaded.quick)):
+        assert np.array_equal(before.read(query(0, 1, 0, 0), "ab", "ab").shares,
+                              after.read(query(0, 1, 0, 0), "ab", "ab").shares)
+
+
+@pytest.mark.parametrize(("has_quick", "asked"), [(True, 0), (True, DIMENSION + 1), (False, DIMENSION)])
+def test_a_quick_one_for_another_encoder_is_refused(tmp_path: Path, has_quick: bool, asked: int) -> None:
+    save_head(msgspec.structs.replace(make_head(), quick=make_head() if has_quick else None), tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="another shape"):
+        load_head(tmp_path / "a.npz", experts=EXPERTS, dimension=DIMENSION, quick=asked)
 
 
 @pytest.mark.parametrize(("bias", "inside"), [(0, 0.5), (30, 1.0), (-30, 0.0), (1e9, 1.0), (-1e9, 0.0)])

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,10 +16,11 @@ import pytest
 from moe.config import Settings
 from moe.config.schema import Config
 from moe.config.settings import ROOT
-from moe.core import Example
+from moe.core import Decision, Example
 from moe.embed import Embedder, load_embedder
 from moe.routing import NoModels, Router, build_router
-from moe.routing.heads import KEPT, Heads, make_task, open_head
+from moe.routing.fitting import Fitting
+from moe.routing.heads import KEPT, Heads, make_task, open_head, tell_guesses
 from moe.routing.rows import Task, find_file
 
 from .kit import FALLBACK, ask, make_config
@@ -46,7 +48,7 @@ class Home:
     def serve(self, heads: Heads, task: Task | None = None) -> Router:
         router = build_router(self.config, models=NoModels(), embedder=self.embedder,
                               cache_folder=self.settings.data_folder / "vectors")
-        heads.serve(router, task or self.task(), dimension=self.embedder.dimension)
+        heads.serve(router, task or self.task(), embedder=self.embedder)
         return router
 
     def fit(self) -> Path:
@@ -82,12 +84,12 @@ def test_four_signals_serve_until_the_head_is_fitted(home: Home) -> None:
 
 def test_the_next_router_has_it_at_once_and_starts_no_process(home: Home) -> None:
     file = home.fit()
-    stamp = file.stat().st_mtime_ns
+    made = file.stat().st_ino
     with closing(Heads()) as heads:
         router = home.serve(heads)
         assert router.note == "" and "dense" in parts_of(router)
         heads.wait(lambda share, step: pytest.fail("something is fitted"))
-    assert file.stat().st_mtime_ns == stamp
+    assert file.stat().st_ino == made
 
 
 def test_whatever_changes_what_is_learnt_changes_the_head(home: Home) -> None:
@@ -107,10 +109,10 @@ def test_a_broken_head_is_told_and_made_anew(home: Home, caplog: pytest.LogCaptu
     file = home.fit()
     file.write_bytes(b"rubbish")
     with caplog.at_level(logging.WARNING):
-        assert open_head(home.task(), dimension=home.embedder.dimension) is None
+        assert open_head(home.task(), embedder=home.embedder) is None
     assert "making it anew" in caplog.text
     home.fit()
-    assert open_head(home.task(), dimension=home.embedder.dimension) is not None
+    assert open_head(home.task(), embedder=home.embedder) is not None
 
 
 def test_without_its_encoder_the_four_signals_stay_and_the_note_says_why(
@@ -154,7 +156,7 @@ def test_closing_ends_the_process_and_a_later_task_starts_none(home: Home) -> No
     assert "is being fitted" in router.note and not find_file(home.task()).exists()
 
 
-def test_only_the_newest_heads_are_kept(home: Home) -> None:
+def test_only_the_heads_that_were_used_last_are_kept(home: Home) -> None:
     folder = find_file(home.task()).parent
     folder.mkdir(parents=True)
     for number in range(KEPT + 3):
@@ -162,6 +164,140 @@ def test_only_the_newest_heads_are_kept(home: Home) -> None:
         os.utime(folder / f"{number}.npz", (number, number))
     file = home.fit()
     assert {kept.name for kept in folder.iterdir()} == {file.name, *(f"{KEPT + 2 - i}.npz" for i in range(KEPT - 1))}
+
+
+def test_a_head_in_use_outlives_many_that_are_tried(home: Home) -> None:
+    file = home.fit()
+    os.utime(file, (1, 1))
+    with closing(Heads()) as heads:
+        home.serve(heads)
+    for number in range(KEPT + 3):
+        (file.parent / f"{number}.npz").touch()
+    other = msgspec.structs.replace(home.config, examples={})
+    with closing(Heads()) as heads:
+        home.serve(heads, home.task(other))
+        heads.wait(lambda share, step: None)
+    assert len(list(file.parent.iterdir())) == KEPT + 5
+
+
+def test_a_killed_process_is_started_again(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(Heads(pauses_s=(0.01, 0.01))) as heads, caplog.at_level(logging.WARNING):
+        router = home.serve(heads)
+        for _ in range(2):
+            kill_child(heads)
+        heads.wait(lambda share, step: None)
+    assert (router.note, router.is_faulty) == ("", False) and "dense" in parts_of(router)
+    assert caplog.text.count("starts again") == 2
+
+
+def test_a_process_killed_again_and_again_is_given_up_and_told(home: Home) -> None:
+    with closing(Heads(pauses_s=(0.01, 0.01))) as heads:
+        router = home.serve(heads)
+        for _ in range(3):
+            kill_child(heads)
+        heads.wait(lambda share, step: None)
+        assert "no scorer could be fitted" in router.note and router.is_faulty
+        again = home.serve(heads)
+        heads.wait(lambda share, step: None)
+    assert (again.note, again.is_faulty) == ("", False)
+
+
+def test_closing_does_not_wait_for_the_next_try(home: Home) -> None:
+    heads = Heads(pauses_s=(HANG_S,))
+    home.serve(heads)
+    fitting = kill_child(heads)
+    began = time.monotonic()
+    heads.close()
+    assert fitting.over.wait(10) and time.monotonic() - began < 10
+
+
+def kill_child(heads: Heads) -> Fitting:
+    """Returns when that child is gone."""
+    fitting = heads._fitting
+    assert fitting is not None
+    child = fitting._child
+    while fitting.step == "starting" or child.poll() is not None:
+        time.sleep(0.01)
+        child = fitting._child
+    child.kill()
+    child.wait()
+    return fitting
+
+
+def test_where_nothing_can_be_kept_the_fitted_head_serves_and_the_note_says_so(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home.settings.data_folder.write_text("a file, so nobody can write into it")
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setenv("TMPDIR", str(spare))
+    with closing(Heads()) as heads:
+        router = home.serve(heads)
+        heads.wait(lambda share, step: None)
+        assert "dense" in parts_of(router)
+        assert "cannot be kept" in router.note and not router.is_faulty
+        next_router = home.serve(heads)
+        assert "dense" in parts_of(next_router)
+        heads.wait(lambda share, step: pytest.fail("something is fitted"))
+        assert heads.find(home.task()) is not None
+    assert not list(spare.iterdir())
+
+
+def test_after_a_change_the_former_head_serves_those_it_knows(home: Home) -> None:
+    home.fit()
+    experts = [FALLBACK, *make_experts("lawyer", "chef", "gardener", "coder")]
+    changed = msgspec.structs.replace(home.config, experts=tuple(experts), examples={
+        **home.config.examples, "chef": home.config.examples["chef"][:3]})
+    with closing(Heads()) as heads:
+        home.serve(heads)
+        before = {label: home_decision(home, heads, ASKED[label]) for label in ("lawyer", "coder", "chef")}
+        home.config = changed
+        router = home.serve(heads)
+        assert "being fitted" in router.note and "does not know gardener" in router.note
+        for label, former in before.items():
+            decision = router.decide(ask(ASKED[label]))
+            assert decision.expert.label == label == former.expert.label
+            assert {"dense", "grams", "nearest"} < set(decision.scores[label])
+            assert decision.scores["gardener"]["probability"] == 0
+            for part in ("dense", "grams", "nearest"):
+                assert decision.scores[label][part] == pytest.approx(former.scores[label][part], abs=1e-4)
+        assert router.decide(ask("hello", model="gardener")).expert.label == "gardener"
+        heads.wait(lambda share, step: None)
+    assert router.note == "" and router.decide(ask(ASKED["chef"])).scores["gardener"]["probability"] > 0
+
+
+def home_decision(home: Home, heads: Heads, text: str) -> Decision:
+    return home.serve(heads).decide(ask(text))
+
+
+def test_the_former_head_goes_on_serving_when_no_new_one_can_be_fitted(home: Home) -> None:
+    home.fit()
+    with closing(Heads(pauses_s=())) as heads:
+        home.serve(heads)
+        changed = home.task(msgspec.structs.replace(home.config, examples=make_examples(*LABELS, most=3)))
+        router = home.serve(heads, changed)
+        kill_child(heads)
+        heads.wait(lambda share, step: None)
+        assert "the former one serves, for no scorer could be fitted" in router.note and router.is_faulty
+        assert "dense" in parts_of(router)
+
+
+def test_a_head_of_another_encoder_does_not_stand_in(home: Home) -> None:
+    home.fit()
+    with closing(Heads()) as heads:
+        home.serve(heads)
+        router = home.serve(heads, msgspec.structs.replace(home.task(), fingerprint="another"))
+        assert "until then the four-signal score serves" in router.note
+        assert "max_keyword" in parts_of(router)
+
+
+def test_experts_with_few_examples_are_told_for_their_confidence_is_a_guess(home: Home) -> None:
+    chef = home.config.examples["chef"][:4]
+    few = msgspec.structs.replace(home.config, examples={**home.config.examples, "chef": chef})
+    assert tell_guesses(home.config) == ""
+    assert tell_guesses(few) == "confidences are a guess for: chef (fewer than 5 examples)"
+    lemoe = msgspec.structs.replace(few, router=msgspec.structs.replace(few.router, scorer="lemoe"))
+    assert tell_guesses(lemoe) == ""
 
 
 def test_the_fitting_process_ends_when_nobody_waits_for_it(home: Home) -> None:

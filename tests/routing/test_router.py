@@ -49,6 +49,18 @@ def test_nothing_in_common_goes_to_the_fallback_with_the_probability_that_no_exp
     assert decision.confidence == pytest.approx(1 - best)
 
 
+@pytest.mark.parametrize("text", ["zzzz", "👍", "🤒🤧", "(((((((("])
+def test_what_says_nothing_is_nobodys_until_a_turn_before_it_says_something(tmp_path: Path, text: str) -> None:
+    chatty = msgspec.structs.replace(CHEF, keywords=("zzzz", "((((((((", "👍", "soup"))
+    router = make_router(tmp_path, FALLBACK, CODER, chatty, keyword_fallback=False)
+    decision = router.decide(ask(text))
+    assert (*told(decision), decision.confidence) == ("fallback", "fallback", 1.0)
+    alone = router.decide(ask("write python code"))
+    followed = router.decide(ask("write python code", text))
+    assert told(followed) == ("coder", "context")
+    assert followed.confidence == pytest.approx(alone.confidence, abs=1e-6)
+
+
 def test_a_follow_up_goes_to_the_expert_of_the_question_before(tmp_path: Path) -> None:
     talk = ask("write python code", "make it shorter")
     assert told(make_router(tmp_path).decide(talk)) == ("coder", "context")

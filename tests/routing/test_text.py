@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe.routing.text import clean, find_question, is_chore, join_newest
+from moe.routing.text import clean, find_question, is_chore, join_newest, says_anything
 
 RETRIEVAL = ("### Task:\nRespond to the user query using the provided context, incorporating inline citations.\n\n"
              "### Guidelines:\n- Be brief.\n\n<context>\n<source id=\"1\">soup and fever</source>\n</context>\n\n")
@@ -64,6 +64,7 @@ def test_hostile_markup_of_a_megabyte_is_cut_first(unit: str) -> None:
     "### Task:\nAnalyze the chat history to determine the necessity of generating search queries",
     "### Task:\nGenerate a detailed prompt for am image generation task based on the given language and context.",
     "### Task:\nYou are an autocompletion system. Continue the text in `<text>`",
+    "Your task is to reflect the speaker's likely facial expression with one emoji.\n\nMessage: ```hello```",
     "### Task:\nNenne drei Schlagworte.\n<chat_history>\nUSER: hallo\n</chat_history>",
 ])
 def test_open_webuis_own_prompts_are_chores(prompt: str) -> None:
@@ -72,7 +73,7 @@ def test_open_webuis_own_prompts_are_chores(prompt: str) -> None:
 
 @pytest.mark.parametrize("prompt", [
     "", "Generate a concise, 3-5 word title for my essay", "### Task:\nWrite a python function that adds",
-    "My homework says:\n### Task:\nGenerate a concise title", RETRIEVAL + "What is a fever?",
+    "Your task is to write a poem", "My homework says:\n### Task:\nGenerate a concise title", RETRIEVAL + "What is a fever?",
 ])
 def test_what_a_person_asks_is_no_chore(prompt: str) -> None:
     assert not is_chore(prompt)
@@ -89,5 +90,24 @@ def test_any_other_text_is_its_own_question() -> None:
     assert find_question(RETRIEVAL) == RETRIEVAL
 
 
+def test_reminders_around_a_question_are_no_part_of_it() -> None:
+    note = "<system-reminder>\nUse the tools for law and medicine.\n</system-reminder>"
+    assert find_question(f"{note}\nsolve x + 2 = 4 {note}") == "solve x + 2 = 4"
+    assert find_question(note) == note
+    assert find_question("what does <system-reminder> mean?") == "what does <system-reminder> mean?"
+
+
 def test_joining_keeps_the_newest() -> None:
     assert join_newest(["oldest", "older", "new"], max_chars=12) == "new\nolder\nol"
+
+
+@pytest.mark.parametrize("text", [
+    "no", "x = y", "7", "²", "你", "مرحبا", "ア", "asdfghjkl qwerty", "((((ok", "👍 ja", "хай",
+])
+def test_a_word_a_number_or_a_formula_says_something(text: str) -> None:
+    assert says_anything(text)
+
+
+@pytest.mark.parametrize("text", ["", "xxxx", "XxXx", "k", "((((", "👍", "🤒🤧", "...", "?!", "a a a", "_ _", "ｘｘ"])
+def test_one_letter_faces_and_marks_say_nothing(text: str) -> None:
+    assert not says_anything(text)

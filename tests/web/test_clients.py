@@ -290,8 +290,8 @@ def test_ollama_raises_with_our_words_and_status(llama: ollama_client.Client, up
             list(llama.chat("math", say("x"), stream=streams))
         assert down.value.status_code == 503
     with pytest.raises(ollama_client.ResponseError) as missing:
-        llama.pull("gemma3:4b")
-    assert missing.value.status_code == 404
+        llama.pull("missing")
+    assert (missing.value.status_code, missing.value.error) == (500, "pull model manifest: file does not exist")
 
 
 def test_ollama_sees_a_stream_that_broke_off_as_an_error(llama: ollama_client.Client, upstream: FakeOllama) -> None:

@@ -348,3 +348,11 @@ def test_a_slot_that_is_not_given_back_stays_taken() -> None:
         guard.take_slot()
     slots[0].release()
     guard.take_slot()
+
+
+def test_whose_turn_a_request_uses_up_is_the_client_and_of_an_exempt_one_its_user() -> None:
+    guard = make_guard(trusted_proxies=("127.0.0.1",))
+    assert guard.name_client("127.0.0.1", "", "ann") != guard.name_client("127.0.0.1", "", "bob")
+    assert guard.name_client("127.0.0.1", "", "") == "127.0.0.1"
+    assert guard.name_client("203.0.113.7", "", "ann") == guard.name_client("203.0.113.7", "", "bob") == "203.0.113.7"
+    assert guard.name_client("127.0.0.1", "203.0.113.7", "ann") == "203.0.113.7"

@@ -6,13 +6,16 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from tests.adversarial.kit import ask, assert_refused, becomes_true, call, post
-from tests.fakes import FakeModel, FakeOllama, fake_ollama, hang
+from tests.backends.tiny import GENERAL
+from tests.fakes import FakeModel, FakeOllama, fake_ollama, hang, http_error
 from tests.live import Live, live_server
 
+MODELS_HOME = GENERAL.parent
 LARGE = FakeModel.guessed("gemma3:27b")
 MODELS = (LARGE, FakeModel("library.example/team/phi4:14b", context_length=16_384), FakeModel("nomic-embed-text",
           capabilities=("embedding",)), FakeModel("cloudy:1t", remote_host="https://ollama.com"))
@@ -58,7 +61,10 @@ def test_every_name_of_either_list_can_be_shown_and_asked(server: Live) -> None:
     for name in names(server):
         assert call(server, "GET", f"/v1/models/{name}").json["id"] == name
         reply = ask(server, model=name)
-        assert (reply.status, "x-moe-fallback" in reply.headers) == (200, name == "lost" or name.startswith("nomic"))
+        if name.startswith("nomic"):  # nobody stands in for a model that was named and cannot chat
+            assert (reply.status, reply.message) == (400, f'"{name}" does not support chat')
+        else:
+            assert (reply.status, "x-moe-fallback" in reply.headers) == (200, name == "lost")
 
 
 def test_an_openai_entry_has_what_its_clients_read_and_says_where_it_leads(server: Live) -> None:
@@ -110,6 +116,57 @@ def test_show_tells_what_clients_plan_with(server: Live) -> None:
     assert "general.basename" not in info
     assert {"license", "modelfile", "parameters", "template", "details", "modified_at"} <= shown.keys()
     assert "# Sums and more\n" in shown["modelfile"]
+
+
+def test_show_passes_on_what_the_node_says_of_its_model(server: Live, ollama: FakeOllama) -> None:
+    asked = len(ollama.requests_to("/api/show"))
+    shown = post(server, "/api/show", {"model": "GEMMA3:27b"}).json
+    assert shown["model_info"] == LARGE.card["model_info"]
+    assert (shown["license"], shown["modelfile"]) == (LARGE.card["license"], LARGE.card["modelfile"])
+    assert shown["capabilities"] == list(LARGE.capabilities)
+    assert len(ollama.requests_to("/api/show")) == asked  # it is known
+    assert post(server, "/api/show", {"model": "gemma3:27b", "verbose": True}).status == 200
+    assert ollama.requests_to("/api/show")[-1].json == {"model": "gemma3:27b", "verbose": True}
+
+
+def test_show_of_a_node_that_fails_tells_what_is_known(server: Live, ollama: FakeOllama) -> None:
+    ollama.script("/api/show", [http_error(500)])
+    try:
+        shown = post(server, "/api/show", {"model": "gemma3:27b", "verbose": True})
+        assert shown.json["model_info"] == LARGE.card["model_info"]
+    finally:
+        ollama.script("/api/show", [])
+
+
+def test_every_page_has_what_clients_read_of_a_model(server: Live) -> None:
+    for name in names(server):
+        info = post(server, "/api/show", {"model": name}).json["model_info"]
+        family = info["general.architecture"]
+        assert {"general.parameter_count", f"{family}.context_length", f"{family}.embedding_length"} <= info.keys()
+        assert None not in info.values()
+
+
+def test_the_router_can_what_any_of_its_experts_can_and_says_whom_it_leads_to(server: Live) -> None:
+    shown = post(server, "/api/show", {"model": "lemoe"}).json
+    assert shown["capabilities"] == ["completion", "tools", "vision"]
+    assert "math (gemma3:27b)" in shown["modelfile"]
+    expert = post(server, "/api/show", {"model": "math"}).json
+    assert expert["details"]["parent_model"] == "gemma3:27b"
+
+
+def test_a_model_in_onnx_form_is_no_gguf(tmp_path: Path) -> None:
+    tiny = {"id": 1, "label": "tiny", "type": "local", "model_path": "general-onnx", "keywords": ["x"]}
+    with live_server(tmp_path, experts=[{"id": 0, "label": "fallback"}, tiny], models_folder=MODELS_HOME) as live:
+        assert ask(live, model="tiny").status == 200
+        (loaded,) = call(live, "GET", "/api/ps").json["models"]
+        assert loaded["details"]["format"] == "onnx"
+        by_name = {model["name"]: model for model in call(live, "GET", "/api/tags").json["models"]}
+        assert by_name["tiny:latest"]["details"]["format"] == "onnx"
+        assert by_name["general:latest"]["details"]["format"] == "gguf"
+        assert post(live, "/api/show", {"model": "tiny"}).json["details"]["format"] == "onnx"
+        shown = post(live, "/api/show", {"model": "general"}).json
+        assert shown["model_info"]["llama.block_count"] > 0
+        assert shown["template"].startswith("{%")
 
 
 def test_show_names_the_model_for_github_copilot(server: Live) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from moe.web.adjusting import UNSENT_BYTES
 from moe.web.intake import Limits
-from moe.web.server import UNSENT_BYTES, Server
+from moe.web.server import Server
 from tests.web.tinyapp import (
     GUARD_S,
     TinyApp,

@@ -21,7 +21,7 @@ from moe.web.server import Server
 GUARD_S = 20.0  # far beyond anything that should happen; only there to fail rather than hang
 
 
-def refuse(status: int, path: str, message: str) -> tuple[bytes, str]:
+def refuse(status: int, path: str, message: str, request_id: str) -> tuple[bytes, str]:
     return json.dumps({"refused": status, "path": path, "message": message}).encode(), "application/json"
 
 

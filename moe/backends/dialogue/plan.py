@@ -64,7 +64,8 @@ def settle(sampling: Sampling, recommended: Mapping[str, Any]) -> Plan:
     seed = sampling.seed
     if seed is None or seed < 0:
         seed = random.randrange(2**32)  # noqa: S311 - which answer, not a secret
-    return Plan(**found, seed=seed % 2**32, logit_bias=_biases(sampling.options.get("logit_bias")))
+    biases = _biases(sampling.logit_bias or sampling.options.get("logit_bias"))
+    return Plan(**found, seed=seed % 2**32, logit_bias=biases)
 
 
 def _number(name: str, value: object) -> float | int:

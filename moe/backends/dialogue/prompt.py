@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ...core import ChatRequest, Completion, Message, Text
 from ...errors import UpstreamRefusal
+from ..wishes import must_call, offer_tools
 from .fence import Fence
 from .template import Template
 
@@ -43,7 +44,9 @@ class Prompt(Struct, frozen=True, kw_only=True):
 class Writer:
     """Writes prompts for one model. Thread-safe."""
 
-    def __init__(self, vocabulary: Vocabulary, template: Template, fence: Fence) -> None:
+    def __init__(self, vocabulary: Vocabulary, template: Template, fence: Fence, *, binds_calls: bool = False) -> None:
+        """`binds_calls`: where a call has to be made, the engine lets nothing else be written."""
+        self._binds_calls = binds_calls
         self._vocabulary = vocabulary
         self._template = template
         self._fence = fence
@@ -56,11 +59,11 @@ class Writer:
 
     def _write_chat(self, request: ChatRequest, messages: Iterable[Message]) -> Prompt:
         guarded = self._fence.guard()
-        tools = () if request.tool_choice == "none" else request.tools
-        think = False if request.format is not None and request.think is None else request.think
-        text = self._template.render(list(messages), tools=tools, think=think, guard=guarded.hide)
+        is_bound = request.format is not None or (self._binds_calls and must_call(request))
+        think = False if is_bound and request.think is None else request.think
+        text = self._template.render(list(messages), tools=offer_tools(request), think=think, guard=guarded.hide)
         is_thinking = text.rstrip().endswith(_OPENED)
-        if is_thinking and request.format is not None:  # the format binds from the first letter on
+        if is_thinking and is_bound:  # the form binds from the first letter on
             text, is_thinking = f"{text.rstrip()}\n\n</think>\n\n", False
         tokens = [token for piece, is_special in guarded.split(text) for token in self._tokenize(piece, is_special)]
         stops = () if self._template.is_own else _CHATML_MARKS

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from ...core import ChatRequest, Chunk, Text, Thinking
+from ..wishes import offer_tools
 from .calls import read_calls
+from .ledger import Ledger
 from .prompt import Prompt
 from .transcript import dangling
 
@@ -31,13 +33,15 @@ class Speech:
         """The answer to this prompt; a bare completion is text and nothing else."""
         if not prompt.is_chat:
             return cls()
-        functions = (tool.get("function") for tool in request.tools if request.tool_choice != "none")
+        functions = (tool.get("function") for tool in offer_tools(request))
         names = frozenset(str(each.get("name")) for each in functions if isinstance(each, dict))
         return cls(thinks=thinks, is_thinking=prompt.is_thinking, tools=names)
 
     def __init__(self, *, thinks: bool = False, is_thinking: bool = False, tools: Collection[str] = ()) -> None:
         """`is_thinking`: the prompt opened the thinking itself. `tools`: the names that may be called."""
         self.has_called = False
+        self.ledger = Ledger()
+        self._heard = 0
         self._tools = tools
         self._text = ""
         self._end_of_thought = "</think>"
@@ -47,6 +51,7 @@ class Speech:
 
     def feed(self, text: str) -> list[Chunk]:
         self._text += text
+        self._heard += len(text)
         return self._advance(is_last=False)
 
     def finish(self) -> list[Chunk]:
@@ -149,5 +154,6 @@ class Speech:
         return calls
 
     def _say(self, length: int) -> list[Chunk]:
+        start = self._heard - len(self._text)
         said, self._text = self._text[:length], self._text[length:]
-        return [Text(said)] if said else []
+        return [Text(said, self.ledger.take(start, start + len(said)))] if said else []

@@ -7,32 +7,45 @@ from collections.abc import Iterable
 
 
 class Transcript:
-    """The text of one answer as it grows. A character or a stop string may be spread over many tokens."""
+    """The text of one answer as it grows. A character or a stop string may be spread over many tokens.
+
+    `length` counts all that was read of it; `stop` is the string that ended it, "" while none has.
+    """
 
     def __init__(self, stops: Iterable[str] = ()) -> None:
-        self.is_stopped = False
+        self.stop = ""
+        self.length = 0
         self._stops = tuple(stop for stop in stops if stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""
 
+    @property
+    def is_stopped(self) -> bool:
+        return bool(self.stop)
+
     def feed(self, piece: bytes) -> str:
         """The text that `piece` makes certain, often ""; nothing follows once `is_stopped`."""
-        return self._release(self._held + self._decoder.decode(piece))
+        return self._release(self._read(piece))
 
     def finish(self) -> str:
         """What was held back and turned out to begin no stop string."""
-        text = self._release(self._held + self._decoder.decode(b"", True))
+        text = self._release(self._read(b"", is_last=True))
         held, self._held = self._held, ""
         return text if self.is_stopped else text + held
+
+    def _read(self, piece: bytes, *, is_last: bool = False) -> str:
+        text = self._decoder.decode(piece, is_last)
+        self.length += len(text)
+        return self._held + text
 
     def _release(self, text: str) -> str:
         if not self._stops:
             return text
-        found = [place for place in (text.find(stop) for stop in self._stops) if place >= 0]
+        found = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
         if found:
-            self.is_stopped = True
+            place, self.stop = min(found, key=lambda each: each[0])
             self._held = ""
-            return text[: min(found)]
+            return text[:place]
         certain = len(text) - dangling(text, self._stops)
         self._held = text[certain:]
         return text[:certain]

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Literal
 
 from ...errors import BackendError, BadAnswer, BrokenStream, NotReady
+from ..rounds import Rounds
 from .job import Job
 from .pace import Pace
 from .runner import Part, Row, Runner
@@ -30,14 +31,14 @@ _FULL = 1
 
 
 class Batcher:
-    """One scheduler thread, which alone touches the context. First come, first served; no answer waits for another
-    one's end, and long prompts are read in pieces between the words of the rest."""
+    """One scheduler thread, which alone touches the context. Clients take turns, and each one's first comes first; no
+    answer waits for another one's end, and long prompts are read in pieces between the words of the rest."""
 
     def __init__(self, runner: Runner, *, name: str, most_running: int) -> None:
         self._runner = runner
         self._most_running = most_running
         self._slots = self._new_slots()
-        self._waiting: deque[Job] = deque()
+        self._waiting: Rounds[Job] = Rounds()
         self._set_aside: deque[Task] = deque()
         self._running: list[Task] = []
         self._speed = FIRST_SPEED
@@ -57,11 +58,11 @@ class Batcher:
         """How long the step under way has been going on; 0 when there is none."""
         return time.monotonic() - self._moved_at if self._running else 0.0
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, *, client: str = "") -> None:
         with self._changed:
             if self._end is not None:
                 raise self._end
-            self._waiting.append(job)
+            self._waiting.add(client, job)
             self._changed.notify()
 
     def close(self) -> None:
@@ -120,11 +121,11 @@ class Batcher:
                 self._seat(self._set_aside.popleft())
                 continue
             with self._changed:
-                while self._waiting and self._waiting[0].is_given_up:
-                    self._waiting.popleft()
-                if not self._waiting or not self._has_room(self._waiting[0]):
+                while self._waiting and self._waiting.next.is_given_up:
+                    self._waiting.take()
+                if not self._waiting or not self._has_room(self._waiting.next):
                     return
-                job = self._waiting.popleft()
+                job = self._waiting.take()
             self._begin(job)
 
     def _has_room(self, job: Job) -> bool:
@@ -251,7 +252,7 @@ class Batcher:
         if self._runner.is_end(token):
             self._finish(task, "stop")
             return
-        job.say(job.transcript.feed(self._runner.piece(token)))
+        job.hear(token, self._runner, row=row, total=total)
         if job.transcript.is_stopped:
             self._finish(task, "stop")
         elif job.written >= job.limit:

@@ -91,6 +91,17 @@ class Header(Struct, frozen=True, kw_only=True):
         return f"{count / 1e9:.3g}B" if count >= 1e9 else f"{count / 1e6:.3g}M"
 
     @property
+    def license(self) -> str:
+        return str(self.values.get("general.license") or "")
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The metadata as Ollama's `model_info`: arrays are null, the template and the name stand elsewhere."""
+        left_out = ("general.name", "tokenizer.chat_template")
+        told = {name: value for name, value in self.values.items() if name not in left_out}
+        return {**told, **dict.fromkeys(self.lengths), "general.parameter_count": self.parameters}
+
+    @property
     def cell_bytes(self) -> int:
         """What one token takes in the cache, at 16 bits; an upper estimate where layers differ."""
         layers, heads = self.number("block_count"), self.number("attention.head_count", 1) or 1

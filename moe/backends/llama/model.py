@@ -7,14 +7,18 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
 from ...errors import BackendError, TimedOut, UpstreamRefusal
 from ..base import HEARTBEAT_S, Chunks
 from ..dialogue.fence import Fence
+from ..dialogue.ledger import Mark
 from ..dialogue.plan import settle
 from ..dialogue.prompt import Prompt, Writer
 from ..dialogue.speech import Speech
 from ..dialogue.template import Template
+from ..wishes import call_schema, must_call, obey
 from .batcher import Batcher
 from .grammar import write_grammar
 from .header import Header
@@ -44,7 +48,7 @@ class LlamaModel:
         self.size_bytes = self._native.weight_bytes + shape.cells * header.cell_bytes
         native = self._native
         self._template = Template(header.template, bos=native.text_of(native.bos), eos=native.text_of(native.eos))
-        self._writer = Writer(native, self._template, Fence(native.control_texts()))
+        self._writer = Writer(native, self._template, Fence(native.control_texts()), binds_calls=True)
         self._recommended = _recommended(header)
         self._batcher = Batcher(native, name=file.stem, most_running=min(MOST_RUNNING, shape.sequences))
 
@@ -57,12 +61,19 @@ class LlamaModel:
         self._batcher.close()
         self._native.close()
 
+    def write(self, request: ChatRequest) -> Prompt:
+        """The request as the model reads it."""
+        return self._writer.write(request)
+
     def answer(self, request: ChatRequest, *, load_ns: int = 0) -> Chunks:
         """Heartbeats, pieces, then Done. Raises BackendError. Closing it gives the slot to the next."""
+        return obey(self._answer(request, load_ns), request)
+
+    def _answer(self, request: ChatRequest, load_ns: int) -> Chunks:
         prompt = self._writer.write(request)
         job = self._make_job(request, prompt)
         speech = Speech.of(request, prompt, thinks=self._template.thinks)
-        self._batcher.submit(job)
+        self._batcher.submit(job, client=request.client)
         try:
             outcome = yield from self._hear(job, speech)
         finally:
@@ -73,8 +84,9 @@ class LlamaModel:
             prompt_tokens=outcome.prompt_tokens, completion_tokens=len(outcome.tokens), load_ns=load_ns,
             prompt_ns=outcome.prompt_ns, completion_ns=outcome.completion_ns,
         )
-        yield Done(finish="tool_calls" if speech.has_called else outcome.finish, usage=usage, context=context,
-                   **outcome.certainty)
+        stop = outcome.stop if outcome.stop in request.sampling.stop else ""
+        yield Done(finish="tool_calls" if speech.has_called else outcome.finish, stop_sequence=stop, usage=usage,
+                   context=context, **outcome.certainty)
 
     def _hear(self, job: Job, speech: Speech) -> Generator[Chunk, None, Outcome]:
         """Passes on what is said; texts that wait together leave together."""
@@ -88,8 +100,11 @@ class LlamaModel:
                 yield _BEAT
                 continue
             texts = []
-            while isinstance(said, str):
-                texts.append(said)
+            while isinstance(said, (str, Mark)):
+                if isinstance(said, Mark):
+                    speech.ledger.add(said)
+                else:
+                    texts.append(said)
                 said = job.said.get() if not job.said.empty() else None
             if texts:
                 yield from speech.feed("".join(texts)) or (_BEAT,)  # a sign of life even of what is held back
@@ -111,9 +126,23 @@ class LlamaModel:
         return Job(
             prompt.tokens, limit=left if asked is None else min(asked, left),
             plan=settle(request.sampling, self._recommended),
-            grammar=write_grammar(request.format) if request.format is not None else "",
-            stops=(*request.sampling.stop, *prompt.stops),
+            grammar=_bind(request), stops=(*request.sampling.stop, *prompt.stops), top=request.logprobs,
         )
+
+
+def _bind(request: ChatRequest) -> str:
+    """The grammar of an answer that has to be a call, or of the format that was asked for; "" for none."""
+    if must_call(request) and request.completion is None:
+        try:
+            return write_grammar(call_schema(request))
+        except UpstreamRefusal:  # of a tool's own schema, which a model that is not bound would not have seen checked
+            return write_grammar(call_schema(_without_parameters(request)))
+    return write_grammar(request.format) if request.format is not None else ""
+
+
+def _without_parameters(request: ChatRequest) -> ChatRequest:
+    tools = tuple({**tool, "function": {"name": tool["function"]["name"]}} for tool in request.tools)
+    return structs.replace(request, tools=tools)
 
 
 def _recommended(header: Header) -> dict[str, Any]:

@@ -8,18 +8,23 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy.typing as npt
+from msgspec import structs
 
-from ...core import ChatRequest, Chunk, Done, Heartbeat, Usage
+from ...core import ChatRequest, Chunk, Done, Heartbeat, TokenLogprob, Usage
 from ..base import HEARTBEAT_S, Chunks
 from ..dialogue.certainty import weigh
+from ..dialogue.ledger import Mark
 from ..dialogue.plan import settle
 from ..dialogue.prompt import Prompt
 from ..dialogue.speech import Speech
 from ..dialogue.transcript import Transcript
-from .detokenizer import Detokenizer
+from ..insist import insist
+from ..logprobs import bound, find_likeliest
+from ..wishes import obey
+from .detokenizer import BROKEN, Detokenizer
 from .graphs import Track
 from .model import OnnxModel
-from .sampler import Sampler, log_share
+from .sampler import Sampler, log_shares
 
 Logits = npt.NDArray[Any]
 R = TypeVar("R")
@@ -37,14 +42,16 @@ class Speaker(OnnxModel):
 
     def answer(self, request: ChatRequest, *, load_ns: int) -> Chunks:
         """Heartbeats, pieces, then Done. Raises BackendError."""
-        return _answer(self, request, load_ns=load_ns)
+        return obey(insist(partial(_answer, self, load_ns=load_ns), request, takes_format=False), request)
 
 
 class Teller:
     """Turns tokens into chunks until a stop string."""
 
     def __init__(self, model: OnnxModel, request: ChatRequest, prompt: Prompt) -> None:
+        self._vocabulary = model.vocabulary
         self._silent = model.vocabulary.silent
+        self._asked = request
         self._words = Detokenizer(model.vocabulary.decode)
         self._transcript = Transcript((*request.sampling.stop, *prompt.stops))
         self._speech = Speech.of(request, prompt, thinks=model.thinks)
@@ -57,8 +64,34 @@ class Teller:
     def has_called(self) -> bool:
         return self._speech.has_called
 
-    def write(self, token: int) -> list[Chunk]:
-        return [] if token in self._silent else self._say(self._words.feed(token))
+    @property
+    def stop(self) -> str:
+        """The stop string of the request that ended the answer, "" for none."""
+        return self._transcript.stop if self._transcript.stop in self._asked.sampling.stop else ""
+
+    def write(self, token: int, shares: Logits) -> list[Chunk]:
+        """`shares` are the log probabilities of all tokens in its place."""
+        if token in self._silent:
+            return []
+        told = self._weigh(token, shares)
+        text = self._words.feed(token)
+        said = self._transcript.feed(text.encode("utf-8", "replace"))
+        if told is not None:
+            self._speech.ledger.add(Mark(self._transcript.length, told))
+        return self._speech.feed(said) if said else []
+
+    def _weigh(self, token: int, shares: Logits) -> TokenLogprob | None:
+        most = self._asked.logprobs
+        if most is None:
+            return None
+        odds = [TokenLogprob(self._spell(each), bound(float(shares[each])))
+                for each in (token, *find_likeliest(shares, most))]
+        return structs.replace(odds[0], top=tuple(odds[1:]))
+
+    def _spell(self, token: int) -> str:
+        text = self._vocabulary.controls.get(token) or self._words.peek(token)
+        is_part = self._words.is_within or BROKEN in text
+        return (self._vocabulary.spell(token) if is_part else "") or text
 
     def finish(self) -> list[Chunk]:
         """What was held back; nothing is told of it after a stop string."""
@@ -87,11 +120,12 @@ def _answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
     has_ended = False
     while not has_ended:
         token = sampler.pick(logits, (*prompt.tokens, *said) if sampler.looks_back else ())
-        logprobs.append(log_share(logits, token))
+        shares = log_shares(logits)
+        logprobs.append(float(shares[token]))
         if token in model.ends:
             break
         said.append(token)
-        yield from teller.write(token) or (_BEAT,)  # a sign of life even of what is held back
+        yield from teller.write(token, shares) or (_BEAT,)  # a sign of life even of what is held back
         has_ended = teller.is_stopped or len(said) >= limit
         if not has_ended:
             logits = yield from _turn(model, partial(track.advance, said[-1:]))
@@ -102,7 +136,7 @@ def _answer(model: OnnxModel, request: ChatRequest, *, load_ns: int) -> Chunks:
         completion_ns=time.perf_counter_ns() - read,
     )
     yield Done(finish="tool_calls" if teller.has_called else "length" if is_cut else "stop", usage=usage,
-               context=(*prompt.tokens, *said) if request.completion is not None else (),
+               stop_sequence=teller.stop, context=(*prompt.tokens, *said) if request.completion is not None else (),
                **weigh(logprobs))
 
 

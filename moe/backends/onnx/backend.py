@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from ...core import ChatRequest, ModelCard
+from ...core import ChatRequest
+from ...replies import ModelCard
 from ..dialogue.template import may_think, takes_tools
 from ..eviction import Source
 from ..location import Stamp, confine, stamp
@@ -50,8 +51,6 @@ class Onnx(Resident[Found]):
         )
 
     def _lacks(self, request: ChatRequest, found: Found) -> str:
-        if request.format is not None:
-            return "does not support structured output"
         if request.completion is not None and request.completion.suffix and not request.completion.template:
             return "does not support insert"
         if wants_tools(request) and not _takes_tools(found):
@@ -62,7 +61,8 @@ class Onnx(Resident[Found]):
         can = {"tools": _takes_tools(found), "thinking": may_think(found.template)}
         return ModelCard(
             name=found.files.folder.name, kind="model", size=found.size_bytes, modified=found.stamps[0][1] / 1e9,
-            family=found.family, context_length=min(self._asked_context or found.context_length, found.context_length),
+            family=found.family, form="onnx", template=found.template,
+            context_length=min(self._asked_context or found.context_length, found.context_length),
             capabilities=("completion", *(name for name, is_able in can.items() if is_able)),
         )
 
@@ -72,6 +72,7 @@ class Onnx(Resident[Found]):
         return Source(
             name=found.files.folder.name, key=("onnx", found.stamps, limit, threads),
             size_bytes=int(size * MEMORY_SHARE), load=lambda: self._open(found, threads=threads), family=found.family,
+            form="onnx",
         )
 
     def _open(self, found: Found, *, threads: int) -> Speaker:

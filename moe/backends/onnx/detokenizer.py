@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 # A character has four bytes at most, so after this many tokens bytes that make none will never make one.
 MOST_PENDING = 8
-_BROKEN = "\ufffd"
+BROKEN = "\ufffd"
 
 
 class Detokenizer:
@@ -18,11 +18,20 @@ class Detokenizer:
         self._said = 0  # of the ids: how many were decoded before the pending ones
         self._known = ""
 
+    @property
+    def is_within(self) -> bool:
+        """Whether a character has begun that is not whole yet."""
+        return len(self._ids) > self._said
+
+    def peek(self, token: int) -> str:
+        """What `token` would add, were it next; a character that is not whole is a sign of its own."""
+        return self._decode([*self._ids, token])[len(self._known):]
+
     def feed(self, token: int) -> str:
         self._ids.append(token)
         text = self._decode(self._ids)
         pending = len(self._ids) - self._said
-        if text.endswith(_BROKEN) and pending < MOST_PENDING:
+        if text.endswith(BROKEN) and pending < MOST_PENDING:
             return ""
         return self._advance(text)
 

@@ -86,8 +86,9 @@ def _softmax(scores: Floats, temperature: float) -> npt.NDArray[np.float64]:
     return shares
 
 
-def log_share(logits: npt.NDArray[Any], token: int) -> float:
-    """The logarithm of a token's probability, before anything shifts it."""
+def log_shares(logits: npt.NDArray[Any]) -> Floats:
+    """The logarithm of each token's probability, before anything shifts it."""
     row = logits.astype(np.float32)
-    top = row.max()
-    return float(row[token] - top) - float(np.log(np.exp(row - top).sum()))
+    row -= row.max()
+    shares: Floats = row - np.log(np.exp(row).sum())
+    return shares

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ... import engines
 from ..dialogue.speech import MARKS
+from ..logprobs import spell
+
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+# Byte-level vocabularies spell a byte that cannot be shown as one of the letters from 256 on, in the bytes' order.
+_SHOWN = frozenset({*range(33, 127), *range(161, 173), *range(174, 256)})
+_HIDDEN = [byte for byte in range(256) if byte not in _SHOWN]
+_BYTES = {chr(byte): byte for byte in _SHOWN} | {chr(256 + place): byte for place, byte in enumerate(_HIDDEN)}
 
 
 class Vocabulary:
@@ -36,6 +44,14 @@ class Vocabulary:
     def tokenize_whole(self, text: str) -> list[int]:
         """With the marks that the tokenizer itself puts around a text."""
         return engines.encode(self._tokenizer, [text], adds_marks=True)
+
+    def spell(self, token: int) -> str:
+        """The bytes of a token that is no whole character, as TokenLogprob holds them; "" where they are not known."""
+        piece = self._tokenizer.id_to_token(token) or ""
+        byte = _BYTE.fullmatch(piece)
+        if byte:
+            return spell(bytes.fromhex(byte[1]))
+        return spell(bytes(_BYTES[letter] for letter in piece)) if _BYTES.keys() >= set(piece) else ""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of tokens that are not `silent`."""

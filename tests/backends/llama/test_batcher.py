@@ -414,3 +414,27 @@ def test_under_a_storm_of_answers_that_come_and_go_each_that_stays_is_right() ->
             thread.join(HANG_S * 3)
             assert not thread.is_alive()
     assert wrong == []
+
+
+def test_clients_take_turns_however_much_each_asks() -> None:
+    model = Counting(held=True)
+    with batching(model, most_running=1) as batcher:
+        asked = [(client, job([number], limit=1)) for number, client in enumerate("aaab", start=1)]
+        order: list[int] = []
+        for client, each in asked:
+            each.end = _noting(each, order)  # type: ignore[method-assign]
+            batcher.submit(each, client=client)
+        model.may_step.set()
+        for _, each in asked:
+            hear(each)
+    assert order[0] == 1 and order.index(4) < order.index(3)
+
+
+def _noting(asked: Job, order: list[int]) -> Any:
+    end = asked.end
+
+    def note(finish: Any) -> None:
+        order.append(asked.tokens[0])
+        end(finish)
+
+    return note

@@ -1,0 +1,74 @@
+"""About how long a prompt is, for those whose model cannot be asked.
+
+A text is cut where byte-pair vocabularies mostly cut: words with the space before them, in parts of eight letters;
+numbers by three digits; marks by four; accented and Cyrillic letters by two; letters of other scripts one by one.
+Against two such vocabularies this is within a tenth for English, code and JSON, and within a third for other languages.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+from ..core import ChatRequest, Document, Image, ImageLink, Message, Text, Thinking, ToolCall, ToolResult
+from .wire import encode
+
+TURN_TOKENS = 4
+CALL_TOKENS = 8
+IMAGE_TOKENS = 1000
+PAGE_BYTES = 50_000  # of a file nobody has read: base64 of about a page
+PAGE_TOKENS = 1500
+CHARS_PER_TOKEN = 4
+
+_PIECE = re.compile(
+    r" ?[A-Za-z]{1,8}| ?[0-9]{1,3}| ?[!-/:-@\[-`{-~]{1,4}[\r\n]*|[\r\n]+[ \t]*|[ \t]{2,}"
+    r"|[\u0080-\u052f\u1e00-\u1fff]{1,2}|[\u0530-\u1dff\u2000-\uffff]|[^\x00-\uffff]"
+)
+_RARE = re.compile(r"[^\x00-\uffff]")  # emoji and the like take two or three
+
+
+def estimate(request: ChatRequest) -> int:
+    """The tokens of the conversation with its tools and pictures, at least 1."""
+    texts = chain.from_iterable(_texts(message) for message in request.messages)
+    count = sum(count_tokens(text) for text in texts)
+    count += TURN_TOKENS * len(request.messages) + sum(_extra(message) for message in request.messages)
+    if request.tools:
+        count += count_tokens(encode(request.tools).decode())
+    return max(1, count)
+
+
+def guess(request: ChatRequest) -> int:
+    """The same in no time, for the first event of a stream; the last one tells the true figure."""
+    size = sum(len(text) for message in request.messages for text in _texts(message))
+    if request.tools:
+        size += len(encode(request.tools))
+    return max(1, -(-size // CHARS_PER_TOKEN))
+
+
+def count_tokens(text: str) -> int:
+    return len(_PIECE.findall(text)) + len(_RARE.findall(text)) * 3 // 2
+
+
+def _texts(message: Message) -> list[str]:
+    texts = []
+    for part in message.parts:
+        if isinstance(part, Text | Thinking):
+            texts.append(part.text)
+        elif isinstance(part, ToolCall):
+            texts += (part.name, part.arguments)
+        elif isinstance(part, ToolResult):
+            texts.append(part.content)
+    return texts
+
+
+def _extra(message: Message) -> int:
+    """What has no text of its own."""
+    tokens = 0
+    for part in message.parts:
+        if isinstance(part, Image | ImageLink):
+            tokens += IMAGE_TOKENS
+        elif isinstance(part, Document):
+            tokens += PAGE_TOKENS * max(1, len(part.data) // PAGE_BYTES)
+        elif isinstance(part, ToolCall | ToolResult):
+            tokens += CALL_TOKENS
+    return tokens

@@ -1,0 +1,213 @@
+"""One candidate being asked: what it is told, how long it may be silent, and when it is asked once more."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+
+from ..backends.base import HEARTBEAT_S, Backend
+from ..config import RunnerConfig
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text
+from ..errors import (
+    BackendError,
+    BadAnswer,
+    Crowded,
+    InvalidAnswer,
+    NotReady,
+    TimedOut,
+    Unreachable,
+    UpstreamFailure,
+    UpstreamRefusal,
+)
+from ..log import clean
+from .form import Form
+from .lineup import Candidate, prepare
+from .structured import check, correct, tell
+from .thinking import lift
+
+log = logging.getLogger("moe.dispatch")
+
+# An upstream that asks to be left alone longer than this is left alone, and somebody else answers.
+LONGEST_WAIT_S = 2.5
+# However long it asks for, it is tried again after this: quotas are often back earlier, and a date can be wrong.
+LONGEST_REST_S = 60.0
+BLIND = "does not support images"
+_BEAT = Heartbeat()
+
+
+class Misfit(BackendError):
+    """The candidate cannot do what the request needs; it was not asked."""
+
+
+class Attempt:
+    """What is known while one candidate is tried. `is_first`: it is the one the decision named."""
+
+    def __init__(
+        self, candidate: Candidate, failed: tuple[str, ...], *, form: Form | None, is_first: bool, is_admitted: bool
+    ) -> None:
+        self.candidate = candidate
+        self.failed = failed
+        self.form = form
+        self.is_first = is_first
+        self.is_admitted = is_admitted
+        self.has_started = False
+
+
+class Attempts:
+    """Asks candidates; holds no request state."""
+
+    def __init__(self, runner: RunnerConfig, *, advice: Callable[[], str]) -> None:
+        self._runner = runner
+        self._advice = advice
+
+    def serve(self, attempt: Attempt, request: ChatRequest) -> Iterator[Chunk]:
+        """One candidate, with its retries; its breaker learns how it went. Raises BackendError."""
+        candidate = attempt.candidate
+        is_told = False
+        try:
+            yield from self._insist(attempt, request)
+            is_told = True
+            candidate.breaker.succeed()
+        except (UpstreamRefusal, InvalidAnswer, Crowded, Misfit, NotReady):
+            raise  # it is alive, or was never asked
+        except BackendError as error:
+            is_told = True
+            asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
+            candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S))
+            raise
+        finally:
+            if not is_told and attempt.is_admitted:
+                candidate.breaker.release()
+
+    def _insist(self, attempt: Attempt, request: ChatRequest) -> Iterator[Chunk]:
+        """Asks until there is an answer or no sense in asking again; one that breaks the form is corrected once."""
+        expert, backend = attempt.candidate.expert, attempt.candidate.backend
+        prepared = self._prepare(attempt, request)
+        is_bound = attempt.form is None or attempt.candidate.binds_form
+        is_held = not request.stream or not is_bound
+        tries, is_corrected = 0, False
+        while True:
+            try:
+                yield from self._hear(attempt, prepared, is_bound=is_bound, is_held=is_held)
+                return
+            except BackendError as error:
+                attempt.has_started = attempt.has_started and not is_held
+                may_retry = self._may_retry(error, backend, tries)
+                if isinstance(error, InvalidAnswer):
+                    may_retry = not is_corrected
+                if attempt.has_started or not may_retry:
+                    raise
+                log.info("retry expert=%s reason=%s", clean(expert.label), clean(error.reason))
+                if isinstance(error, InvalidAnswer):
+                    prepared, is_corrected = correct(prepared, error), True
+                    continue
+                yield from _pause(self._pause_s(error, tries))
+            tries += 1
+
+    def _prepare(self, attempt: Attempt, request: ChatRequest) -> ChatRequest:
+        """What this candidate is asked. Raises NotReady, and Misfit where it cannot do that."""
+        candidate = attempt.candidate
+        expert, backend, model = candidate.expert, candidate.backend, candidate.model
+        if not model:
+            raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason=backend.trouble(model))
+        prepared = prepare(request, expert, model)
+        unfit = backend.misfit(prepared)
+        is_named = attempt.is_first and expert.id < 0  # whoever names a model knows best what it can
+        if not unfit and not candidate.sees and not is_named and _has_image(prepared):
+            unfit = BLIND
+        if unfit:
+            raise Misfit(f'"{model}" {unfit}', reason=unfit)
+        if attempt.form is not None and not candidate.binds_form:
+            return tell(prepared, attempt.form)
+        return prepared
+
+    def _hear(self, attempt: Attempt, prepared: ChatRequest, *, is_bound: bool, is_held: bool) -> Iterator[Chunk]:
+        """One answer, as the client may see it: at once, or where `is_held` only when it is whole and good."""
+        chunks = self._watch(attempt, prepared)
+        if attempt.form is not None:
+            chunks = check(chunks, attempt.form, is_bound=is_bound)
+        yield from _hold(chunks) if is_held else chunks
+
+    def _watch(self, attempt: Attempt, prepared: ChatRequest) -> Iterator[Chunk]:
+        """One exchange, watched: silence beyond its limit ends it, and so does an answer without content."""
+        expert, backend = attempt.candidate.expert, attempt.candidate.backend
+        limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
+        chunks = backend.chat(prepared)
+        heard = 0.0  # the clock starts with the first chunk: loading an engine is not the model's silence
+        try:
+            for chunk in _read(chunks, prepared):
+                heard = heard or time.monotonic()
+                if isinstance(chunk, Heartbeat):
+                    heard = 0.0 if chunk.is_queued else heard
+                    if heard and time.monotonic() - heard > limit_s:
+                        raise TimedOut(f"silent for {limit_s:.0f} s")
+                    yield chunk
+                    continue
+                if not attempt.has_started:
+                    if isinstance(chunk, Text) and not chunk.text:
+                        continue
+                    if isinstance(chunk, Done) and chunk.finish == "stop" and not _may_be_empty(prepared):
+                        raise BadAnswer("the answer is empty", reason="empty answer")
+                    attempt.has_started = True
+                    limit_s = backend.idle_limit_s(prepared.model)
+                    yield Started(expert=expert.label, model=attempt.candidate.model, failed=attempt.failed,
+                                  ignored=backend.ignores(prepared))
+                yield chunk
+                heard = time.monotonic()
+        finally:
+            chunks.close()
+
+    def _may_retry(self, error: BackendError, backend: Backend, tries: int) -> bool:
+        if isinstance(error, (TimedOut, Unreachable)):
+            return tries + 1 < backend.routes
+        if isinstance(error, UpstreamFailure) and (error.retry_after_s or 0) > LONGEST_WAIT_S:
+            return False
+        return error.is_worth_a_retry and tries < max(self._runner.retries, backend.routes - 1)
+
+    def _pause_s(self, error: BackendError, tries: int) -> float:
+        """What the upstream asked for, else an exponential backoff with jitter; none on the way to another node."""
+        if isinstance(error, (TimedOut, Unreachable)):
+            return 0.0
+        spread = random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries, guards nothing
+        backoff_s = float(self._runner.backoff_s * 2**tries * spread)
+        asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
+        return backoff_s if asked_s is None else asked_s + 0.1 * spread
+
+
+def _read(chunks: Iterator[Chunk], prepared: ChatRequest) -> Iterator[Chunk]:
+    """A chat's reasoning is told apart from its answer; a bare text is what it is."""
+    return chunks if _is_bare(prepared) else lift(chunks, is_wanted=prepared.think is not False)
+
+
+def _has_image(request: ChatRequest) -> bool:
+    return request.has_image or any(message.has_image for message in request.messages)
+
+
+def _is_bare(request: ChatRequest) -> bool:
+    return request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
+
+
+def _may_be_empty(request: ChatRequest) -> bool:
+    """Whether an answer without a letter can be right: a stop string came first, or a bare text goes no further."""
+    return request.only_loads or _is_bare(request) or bool(request.sampling.stop)
+
+
+def _hold(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Everything at the end, a heartbeat for each piece meanwhile: who waits for the whole answer never gets half
+    of a broken one, so another attempt may begin from the start."""
+    held: list[Chunk] = []
+    for chunk in chunks:
+        if not isinstance(chunk, Heartbeat):
+            held.append(chunk)
+        yield _BEAT
+    yield from held
+
+
+def _pause(wait_s: float) -> Iterator[Chunk]:
+    """Waits, with heartbeats, so that a client that leaves meanwhile is noticed."""
+    until = time.monotonic() + wait_s
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, HEARTBEAT_S))
+        yield _BEAT
