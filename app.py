@@ -25,13 +25,16 @@ from moe.log import set_up
 from moe.service import Service
 from moe.web.chat import add_chat
 from moe.web.edge import Edge, name_request, request_id
+from moe.web.embeddings import add_embeddings
 from moe.web.errors import add_errors, refuse, speaks_anthropic
 from moe.web.guard import ALLOWED_HEADERS, EXPOSED_HEADERS
 from moe.web.intake import Uploads
 from moe.web.manage import add_manage
 from moe.web.messages import add_messages
 from moe.web.models import add_models
+from moe.web.openapi import add_openapi
 from moe.web.ops import add_ops
+from moe.web.responses import add_responses
 from moe.web.server import CannotListen, Server
 
 DRAIN_S = 10.0
@@ -74,9 +77,12 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     add_errors(app)
     add_chat(app, edge)
     add_messages(app, edge)
+    add_embeddings(app, edge)
+    add_responses(app, edge, service.responses)
     add_models(app, edge)
     add_manage(app, edge)
     add_ops(app, edge)
+    add_openapi(app)
     return app
 
 

@@ -26,13 +26,14 @@ from .backends.resident import Resident
 from .backends.shelf import Shelf
 from .config import Config, Settings
 from .core import Expert
-from .embed import Embedder, Encoders
+from .embed import Embedder, Encoders, OpenAiTokens
 from .errors import NotReady
 from .metrics import Statistics
 from .pipeline.breaker import Breaker
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup
+from .pipeline.vectors import Vectors
 from .routing.classifier import ClassifierStage, load_stage
 from .routing.heads import Heads, make_task
 from .routing.names import NoModels
@@ -57,24 +58,18 @@ def build_gateway(
     queues: Queues | None = None,
     own: Address | None = None,
 ) -> Gateway:
-    """Every part for one config. `own` is the address this server listens on, which no upstream may be.
+    """Every part for one config. `own` is the address this server listens on: an upstream there is a ConfigError.
+
     `engine`, `encoders`, `heads`, `shelf`, `stock` and `queues` outlive the gateway: what they have opened serves the
     next one too.
-
-    Raises ConfigError for an upstream that is this server itself.
     """
-    runner = config.expert_runner
     executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
-    default = default_ollama(config, settings, own=own)
-    check_addresses(config, own)
     queues = queues or Queues()
-    queues.adjust(limit=runner.max_parallel, most_waiting=config.server.queue)
-    catalog = build_catalog(config, executor, default=(default,), queues=queues)
-    local = LocalModels(settings.models_folder, shelf, config.ai_engine, runner=runner, queues=queues)
-    upstreams = Upstreams(catalog, local)
+    upstreams = _find_upstreams(config, settings, executor, shelf=shelf, queues=queues, own=own)
+    catalog = upstreams.catalog
     lineup = _build_lineup(config, settings, upstreams, engine=engine, shelf=shelf, queues=queues)
     dispatcher = Dispatcher(
-        lineup, runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
+        lineup, config.expert_runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
         advice=upstreams.advise,
     )
     router = load_router(config, settings, encoders=encoders, heads=heads, models=upstreams)
@@ -82,10 +77,13 @@ def build_gateway(
         node.refresh()
     if any(expert.type == "api" for expert in config.experts):
         executor.submit(engine.load)  # takes seconds, which the first prompt should not wait for
-    manager = Manager(config, catalog, upstreams.local, stock or Stock.open(settings))
+    stock = stock or Stock.open(settings)
+    vectors = Vectors(config, encoders, OpenAiTokens(settings.models_folder), catalog=catalog,
+                      local=upstreams.local, lineup=lineup, aliases=stock.aliases)
+    manager = Manager(config, catalog, upstreams.local, stock, further=vectors.names())
     return Gateway(
         config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=upstreams.local, manager=manager,
-        statistics=statistics, retire=lambda: executor.shutdown(wait=False),
+        vectors=vectors, statistics=statistics, retire=lambda: executor.shutdown(wait=False),
     )
 
 
@@ -117,6 +115,19 @@ def load_router(
     if embedder is not None and config.router.scorer == "hybrid":
         heads.serve(router, make_task(config, embedder, settings, model_path=model_path), embedder=embedder)
     return router
+
+
+def _find_upstreams(
+    config: Config, settings: Settings, executor: Executor, *, shelf: Shelf, queues: Queues, own: Address | None
+) -> Upstreams:
+    """Where the models of one config are. Raises ConfigError for an address that leads back here."""
+    runner = config.expert_runner
+    default = default_ollama(config, settings, own=own)
+    check_addresses(config, own)
+    queues.adjust(limit=runner.max_parallel, most_waiting=config.server.queue)
+    catalog = build_catalog(config, executor, default=(default,), queues=queues)
+    local = LocalModels(settings.models_folder, shelf, config.ai_engine, runner=runner, queues=queues)
+    return Upstreams(catalog, local)
 
 
 def build_catalog(config: Config, executor: Executor, *, default: tuple[str, ...], queues: Queues) -> Catalog:

@@ -31,6 +31,10 @@ class Text(Struct, frozen=True):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
+class Extract(Text, frozen=True):
+    """What was read from a file that came along: text like any other for a model, but not the user's own words."""
+
+
 class Thinking(Struct, frozen=True, gc=False):
     """A model's reasoning, kept apart from its answer."""
 
@@ -87,6 +91,11 @@ class Message(Struct, frozen=True):
     def text(self) -> str:
         """The message's plain text, its text parts joined by newlines."""
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def own_words(self) -> str:
+        """What was typed, without what was read from files."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text) and not isinstance(part, Extract))
 
     @property
     def has_image(self) -> bool:
@@ -165,8 +174,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def user_texts(self) -> tuple[str, ...]:
-        """The texts of the user's turns, oldest first; turns without text are left out."""
-        return tuple(text for m in self.messages if m.role == "user" and (text := m.text).strip())
+        """What the user typed, turn by turn, oldest first; turns without text are left out."""
+        return tuple(text for m in self.messages if m.role == "user" and (text := m.own_words).strip())
 
     @property
     def has_image(self) -> bool:
@@ -186,6 +195,34 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         if self.completion is not None:
             return not self.completion.prompt and not self.completion.suffix
         return not self.messages
+
+
+class EmbedRequest(Struct, frozen=True, kw_only=True):
+    """Vectors asked for texts, or for lists of OpenAI's tokens; free of any dialect.
+
+    A text that is too long is cut, unless `truncate` is False: then it is refused. `dimensions`: only so many of each
+    vector's numbers, its length made 1 again. `is_single`: Ollama's old form, in which no length is promised.
+    `packs`: the reply carries each vector as base64.
+    """
+
+    model: str = ""
+    inputs: tuple[str | tuple[int, ...], ...] = ()
+    truncate: bool = True
+    dimensions: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    keep_alive: KeepAlive | None = None
+    is_single: bool = False
+    packs: bool = False
+    client: str = ""
+
+
+class Embedded(Struct, frozen=True, kw_only=True):
+    """A row for each text, made by `model`; `tokens` counts those of all texts as far as they were read."""
+
+    model: str
+    rows: list[list[float]]
+    tokens: int = 0
+    load_ns: int = 0
 
 
 class Usage(Struct, frozen=True, gc=False, kw_only=True):

@@ -5,7 +5,8 @@ MoeError
 ├── RequestError                the caller's doing
 │   ├── BadRequest 400          ├── Forbidden 403        ├── NotFound 404 ── ModelNotFound
 │   ├── MethodNotAllowed 405    ├── RequestTimeout 408   ├── TooLarge 413
-│   ├── TooManyRequests 429     └── HeadersTooLarge 431
+│   ├── UnknownEncoding 415     ├── TooManyRequests 429
+│   └── HeadersTooLarge 431
 ├── Unavailable 503             nothing could answer ── Busy (no thread or place is free)
 ├── Unanswered 503              every candidate failed
 └── BackendError                one upstream failed; dispatch decides what follows
@@ -92,6 +93,13 @@ class RequestTimeout(RequestError):
 class TooLarge(RequestError):
     status = 413
     code = "request_too_large"
+
+
+class UnknownEncoding(RequestError):
+    """The body is packed in a way that is not unpacked here."""
+
+    status = 415
+    code = "unsupported_encoding"
 
 
 class TooManyRequests(RequestError):

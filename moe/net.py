@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -80,6 +81,15 @@ def refusal(address: Address) -> str:
     return ""
 
 
+def outside_refusal(address: Address) -> str:
+    """Why nothing may be fetched from `address` at a stranger's word, "" when it is on the open internet."""
+    if refusal(address):
+        return refusal(address)
+    if is_own(str(address)) or not all(face.is_global for face in _faces(address)):
+        return f"{address} is no address of the open internet"
+    return ""
+
+
 def is_private(host: str) -> bool:
     """Whether `host` is, by its spelling alone, on this machine or in its private network."""
     address = parse_address(host)
@@ -114,10 +124,12 @@ def is_own(host: str) -> bool:
     return True
 
 
-def check_resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]]:
+def check_resolved(
+    host: str, port: int, *, judge: Callable[[Address], str] = refusal
+) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]]:
     """What `host` resolves to: (family, kind, protocol, address) for each.
 
-    Raises Unreachable when it does not resolve, or when any of its addresses is refused by the rules above.
+    Raises Unreachable when it does not resolve, or when any of its addresses is refused by `judge`.
     """
     if is_metadata_name(host):
         raise Unreachable(f"{host} is a cloud metadata service", reason="address refused")
@@ -126,19 +138,21 @@ def check_resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, soc
     except (OSError, UnicodeError) as error:
         raise Unreachable(f"{host} does not resolve: {error}") from error
     for *_, sockaddr in found:
-        why = refusal(ipaddress.ip_address(str(sockaddr[0]).split("%")[0]))
+        why = judge(ipaddress.ip_address(str(sockaddr[0]).split("%")[0]))
         if why:
             raise Unreachable(why, reason="address refused")
     return [(family, kind, proto, sockaddr) for family, kind, proto, _, sockaddr in found]
 
 
-def connect(host: str, port: int, *, timeout_s: float) -> socket.socket:
+def connect(
+    host: str, port: int, *, timeout_s: float, judge: Callable[[Address], str] = refusal
+) -> socket.socket:
     """A connected TCP socket to `host`, the address it resolved to checked first.
 
     Raises Unreachable when it is refused, does not resolve, or does not accept.
     """
     failure: Exception | None = None
-    for family, kind, proto, sockaddr in check_resolved(host, port):
+    for family, kind, proto, sockaddr in check_resolved(host, port, judge=judge):
         try:
             return _open(socket.socket(family, kind, proto), sockaddr, timeout_s=timeout_s)
         except OSError as error:

@@ -21,6 +21,7 @@ from .errors import ConfigError
 from .metrics import Statistics
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
+from .store import NotStored, Responses
 from .upstreams import Address
 from .web.guard import Guard
 
@@ -46,6 +47,7 @@ class Service:
         self._shelf = Shelf(self.config.memory)
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._stock = Stock.open(settings)
+        self.responses = Responses(settings.data_folder / "moe.sqlite")
         self._queues = Queues()
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
@@ -106,6 +108,7 @@ class Service:
         self._ended.set()
         self.heads.close()
         self._stock.downloads.close()
+        self.responses.close()
         self._statistics.close()
         self._engine.close()
         self._shelf.close()
@@ -126,6 +129,18 @@ class Service:
             gc.collect()  # a gateway is full of circles, and the next reload should not find the last one still there
             give_back()
         self._shelf.resize(config.memory)
+        if not config.privacy.keep_text:
+            self._forget_responses()
+
+    def _forget_responses(self) -> None:
+        """What was kept while it was allowed does not outlive the permission."""
+        try:
+            count = self.responses.clear()
+        except NotStored:
+            log.error("what was kept of former responses cannot be deleted; it stays in the data folder")
+        else:
+            if count:
+                log.info("privacy.keep_text is off: %d kept responses are deleted", count)
 
     def _warn_of_lasting(self, config: Config) -> None:
         for name in ("host", "port", "threads", "max_body_bytes_media", "max_upload_bytes"):

@@ -108,7 +108,8 @@ def test_every_wrong_type_in_every_field_is_told_or_ignored(server: Live, path: 
         for value in wrong:
             reply = post(server, path, write_prompt(path, "x") | {field: value, "stream": field != "stream" and False})
             if reply.status != 200:
-                assert_refused(reply, path, 400, 404, 503)  # 503: tools, or a schema, and nobody who has them
+                # 503: tools and nobody who has them; 502: a schema that the answer does not keep
+                assert_refused(reply, path, 400, 404, 502, 503)
 
 
 CONTENTS: tuple[Any, ...] = (5, True, {}, [5], [None], [[]], [{}], [{"type": 5}], [{"type": "text"}],
@@ -183,11 +184,16 @@ def test_the_content_type_of_a_body_does_not_matter(server: Live, kind: str) -> 
         assert read_text(post(server, path, body, headers={"Content-Type": kind})) == "said"
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x" * 3000, "identity, gzip"])
+@pytest.mark.parametrize(("encoding", "status"), [
+    ("gzip", 400), ("deflate", 400), ("zstd", 400), ("identity, gzip", 400), ("br", 415), ("gzip, gzip", 415),
+    ("x" * 3000, 415),
+], ids=lambda value: str(value)[:20])
 @pytest.mark.parametrize("path", [*CHATS, ROUTE, SHOW])
-def test_a_compressed_body_is_refused_before_anything_unpacks_it(server: Live, path: str, encoding: str) -> None:
+def test_a_body_that_is_not_compressed_as_it_says_is_refused(
+    server: Live, path: str, encoding: str, status: int
+) -> None:
     reply = post(server, path, b"\x1f\x8b" + b"\0" * 100, headers={"Content-Encoding": encoding})
-    assert_refused(reply, path, 400)
+    assert_refused(reply, path, status)
     assert "Content-Encoding" in reply.message
     assert len(reply.body) < 1000
 
@@ -402,7 +408,7 @@ def test_options_is_answered_everywhere_without_a_body(server: Live) -> None:
         assert "content-type" not in reply.headers
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/v1/nowhere", "/v1/embeddings", "/api/web_search", "/v1beta", "/api"])
+@pytest.mark.parametrize("path", ["/nowhere", "/v1/nowhere", "/api/web_search", "/v1beta", "/api"])
 def test_an_unknown_path_is_a_404_in_its_dialect(server: Live, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         assert_refused(call(server, method, path, b"{" if method == "POST" else None), path, 404)

@@ -15,8 +15,8 @@ FLOORS = (
     {"net", "replies"},
     {"config", "metrics", "log", "hub", "aliases"},
     {"engines"},
-    {"embed", "weights"},
-    {"backends", "dialects", "routing", "encoders"},
+    {"embed", "weights", "store"},
+    {"backends", "dialects", "routing", "encoders", "knowledge"},
     {"pipeline", "judge", "training"},
     {"upstreams", "web"},
     {"build"},
@@ -41,7 +41,10 @@ PLACES = {
     "scipy": {"moe/routing/learner.py", "moe/routing/mixing.py", "moe/judge/tuning.py"},
     "sklearn": {"moe/routing/learner.py", "moe/routing/gate.py"},
     "threadpoolctl": {"moe/routing/fit.py"},
-    "sqlite3": set(),
+    "pypdf": {"moe/knowledge/documents/pdf.py"},
+    "openpyxl": {"moe/knowledge/documents/sheets.py"},
+    "lxml": {"moe/knowledge/documents/html.py", "moe/knowledge/documents/packed.py"},
+    "sqlite3": {"moe/store"},
 }
 HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "sentencepiece", "torch", "llama_cpp")
 

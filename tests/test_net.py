@@ -249,3 +249,27 @@ def test_a_refused_address_is_not_connected_to(host: str) -> None:
     with pytest.raises(Unreachable) as refused:
         net.connect(host, 80, timeout_s=5)
     assert refused.value.reason == "address refused"
+
+
+@pytest.mark.parametrize("text", [
+    "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1",
+    "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1",
+    "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1", "100.100.100.200", "168.63.129.16",
+])
+def test_nothing_but_the_open_internet_is_outside(text: str) -> None:
+    assert net.outside_refusal(ipaddress.ip_address(text)) != ""
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8", "2606:4700:4700::1111"])
+def test_the_open_internet_is_outside(text: str) -> None:
+    assert net.outside_refusal(ipaddress.ip_address(text)) == ""
+
+
+def test_a_stricter_judge_is_heard_before_anything_is_connected() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Unreachable, match="no address of the open internet"):
+            net.connect("127.0.0.1", port, timeout_s=1, judge=net.outside_refusal)
+        listener.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            listener.accept()

@@ -40,7 +40,7 @@ def test_the_shipped_config_connects_to_the_configured_ollama_and_to_nothing_els
 
 def test_without_an_ollama_it_knocks_where_one_should_be_and_nowhere_else(tmp_path: Path) -> None:
     with RefusedPort() as nobody, running_program(tmp_path, env=_environment(nobody.url)) as server:
-        _use(server)
+        _use(server, sees=503)
         assert "Next step" in ask(server, "hello").body.decode()
     _assert_only(server, nobody.port)
 
@@ -50,8 +50,8 @@ def _environment(ollama_url: str) -> dict[str, str]:
     return {"MOE_OLLAMA_URL": ollama_url, "MOE_MODELS": str(ROOT / "models")}
 
 
-def _use(server: Program) -> None:
-    """A bit of everything that the server can do, a reload included."""
+def _use(server: Program, *, sees: int = 200) -> None:
+    """A bit of everything that the server can do, a reload included; `sees` is the status of a picture's answer."""
     for prompt in PROMPTS:
         for path in CHATS:
             assert ask(server, prompt, path=path).status == 200
@@ -59,7 +59,7 @@ def _use(server: Program) -> None:
             while sock.recv(65536):
                 pass
     seen = {"role": "user", "content": "what is it?", "images": [PIXEL]}
-    assert post(server, "/api/chat", {"stream": False, "messages": [seen]}).status == 200
+    assert post(server, "/api/chat", {"stream": False, "messages": [seen]}).status == sees
     remote = {"type": "image_url", "image_url": {"url": "http://192.0.2.1/cat.png"}}
     assert post(server, CHATS[0], {"messages": [{"role": "user", "content": [remote]}]}).status == 400
     for path in ("/", "/health", "/v1/models", "/v1/models/math", "/api/tags", "/api/ps", "/api/version",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 import requests
 
 from tests.backends.tiny import write_random
-from tests.fakes import FakeModel, FakeOllama, answer, fake_ollama, http_error
+from tests.fakes import FakeModel, FakeOllama, Request, Step, answer, fake_ollama, http_error
 from tests.live import Live, live_server, write_config
 from tests.talk import PATHS, Dialect, Told, talk
 
@@ -44,6 +45,20 @@ def serve(folder: Path, ollama: FakeOllama, **config: Any) -> Iterator[Live]:
         talk(live.url, "warm")
         ollama.forget_requests()
         yield live
+
+
+@contextlib.contextmanager
+def held(ollama: FakeOllama) -> Iterator[threading.Event]:
+    """The first request is answered when the event is set, so that all the others come while it is being served."""
+    gate = threading.Event()
+
+    def wait(_: Request) -> Step:
+        gate.wait(GUARD_S)
+        return answer("Yes.", delay_s=0.05)
+
+    ollama.script("main:4b", [answer("Yes."), wait])
+    yield gate
+    gate.set()
 
 
 class Crowd:
@@ -86,20 +101,21 @@ def most_at_once(ollama: FakeOllama) -> int:
 
 
 def test_parallel_clients_take_turns(tmp_path: Path, ollama: FakeOllama) -> None:
-    with serve(tmp_path, ollama) as server:
+    with held(ollama) as gate, serve(tmp_path, ollama) as server:
         crowd = Crowd(server)
         for number in range(4):
             crowd.ask("198.51.100.1", f"a{number}")
         crowd.ask("198.51.100.2", "b0")
         crowd.ask("198.51.100.2", "b1")
         crowd.ask("198.51.100.3", "c0")
+        gate.set()
         assert crowd.statuses() == [200] * 7
     assert texts(ollama) == ["a0", "a1", "b0", "c0", "a2", "b1", "a3"]
     assert most_at_once(ollama) == 1
 
 
 def test_users_of_one_program_on_this_machine_take_turns_too(tmp_path: Path, ollama: FakeOllama) -> None:
-    with serve(tmp_path, ollama) as server, ThreadPoolExecutor(8) as pool:
+    with held(ollama) as gate, serve(tmp_path, ollama) as server, ThreadPoolExecutor(8) as pool:
         told = []
         node, = server.gateway.catalog.all_nodes()
         for user, text in ("ann", "a0"), ("ann", "a1"), ("ann", "a2"), ("bob", "b0"):
@@ -107,6 +123,7 @@ def test_users_of_one_program_on_this_machine_take_turns_too(tmp_path: Path, oll
             until = time.monotonic() + 5
             while node.in_flight < len(told) and time.monotonic() < until:
                 time.sleep(0.005)
+        gate.set()
         assert all(each.result(GUARD_S) == 200 for each in told)
     assert texts(ollama) == ["a0", "a1", "b0", "a2"]
 
@@ -131,11 +148,12 @@ def test_without_a_limit_all_are_served_at_once(tmp_path: Path, ollama: FakeOlla
 def test_a_full_queue_says_so_and_when_to_come_again(
     tmp_path: Path, ollama: FakeOllama, dialect: Dialect, stream: bool
 ) -> None:
-    with serve(tmp_path, ollama, queue=1) as server:
+    with held(ollama) as gate, serve(tmp_path, ollama, queue=1) as server:
         crowd = Crowd(server)
         crowd.ask("198.51.100.1", "a0")
         crowd.ask("198.51.100.1", "a1")
         told = talk(server.url, dialect=dialect, stream=stream)
+        gate.set()
         assert (told.status, told.error, told.headers["Retry-After"]) == (503, BUSY, "1")
         if dialect == "openai":
             assert told.code == "server_busy"
@@ -162,8 +180,7 @@ def test_to_wait_for_others_is_no_silence_of_the_model_and_the_line_is_kept_aliv
 
 
 def test_a_client_that_leaves_frees_its_place(tmp_path: Path, ollama: FakeOllama) -> None:
-    ollama.script("main:4b", [answer("Yes."), answer("Yes.", delay_s=1.5), answer("Yes.")])
-    with serve(tmp_path, ollama, queue=1) as server:
+    with held(ollama) as gate, serve(tmp_path, ollama, queue=1) as server:
         crowd = Crowd(server)
         crowd.ask("198.51.100.1", "a0")
         body = json.dumps({"model": "fallback", "messages": [{"role": "user", "content": "gone"}]}).encode()
@@ -178,19 +195,24 @@ def test_a_client_that_leaves_frees_its_place(tmp_path: Path, ollama: FakeOllama
         while crowd.standing > 1 and time.monotonic() < until:
             time.sleep(0.01)
         crowd.ask("198.51.100.2", "b0")
+        gate.set()
         assert crowd.statuses() == [200, 200]
     assert texts(ollama) == ["a0", "b0"]
 
 
 def test_a_reload_changes_how_many_are_served(tmp_path: Path, ollama: FakeOllama) -> None:
-    with serve(tmp_path, ollama) as server:
+    with held(ollama) as gate, serve(tmp_path, ollama) as server:
         crowd = Crowd(server)
         for number in range(3):
             crowd.ask("198.51.100.1", f"a{number}")
         write_config(tmp_path, config=settings(ollama, max_parallel=3), experts=EXPERTS)
         assert server.service.reload()
+        until = time.monotonic() + 5
+        while len(texts(ollama)) < 3 and time.monotonic() < until:
+            time.sleep(0.005)
+        gate.set()
         assert crowd.statuses() == [200] * 3
-        assert most_at_once(ollama) > 1
+        assert most_at_once(ollama) == 3
 
 
 # An Ollama whose own queue is full

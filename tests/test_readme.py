@@ -22,6 +22,7 @@ from moe.core import Decision, Expert
 from moe.routing.names import RESERVED
 from moe.service import Service
 from moe.web.guard import EXPOSED_HEADERS
+from tests.embed.kit import make_encoder
 from tests.fakes import FakeModel, fake_ollama
 from tests.live import FALLBACK, Live, live_server, write_config
 
@@ -219,9 +220,12 @@ def test_every_command_named_is_there_with_its_options(command: str) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     models = [FakeModel("gemma3:4b", capabilities=("completion", "tools", "vision")), "phi4:14b"]
     shipped = json.loads((ROOT / "config" / "experts.example.json").read_text(encoding="utf-8"))["experts"]
+    folder = tmp_path_factory.mktemp("readme")
+    make_encoder(folder / "models" / "encoder" / "all-MiniLM-L6-v2")
+    (folder / "models" / "encoder" / "current").write_text("all-MiniLM-L6-v2")
     with fake_ollama(models) as ollama:
         config = {"expert_runner": {"ollama_url": ollama.url}}
-        with live_server(tmp_path_factory.mktemp("readme"), config=config, experts=shipped or [FALLBACK]) as live:
+        with live_server(folder, config=config, experts=shipped or [FALLBACK]) as live:
             live.gateway.catalog.stand_ins()  # the nodes have been asked once
             yield live
 

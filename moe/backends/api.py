@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Iterator
+from concurrent.futures import wait
 from importlib.util import find_spec
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..config import RunnerConfig, secret
-from ..core import ChatRequest, Chunk, Expert
-from ..errors import BackendError, NotReady
+from ..core import ChatRequest, Chunk, Embedded, EmbedRequest, Expert
+from ..errors import BackendError, BadAnswer, NotReady
 from .api_wire import write_extras, write_request
 from .base import BEAT, HEARTBEAT_S, Chunks
+from .embedding import Steps
 from .engine import INSTALL, Arrived, Engine
 from .wishes import find_asked, obey
 
@@ -63,6 +66,28 @@ class Api:
             yield from _take(arrived)
         finally:
             task.cancel()
+
+    def embed(self, request: EmbedRequest) -> Steps:
+        """Tokens are passed on as they are: only this API knows them."""
+        key = self._key()
+        inputs = [each if isinstance(each, str) else list(each) for each in request.inputs]
+        call: dict[str, Any] = {"model": self.spell_model(request.model), "api_key": key or "none", "input": inputs,
+                                "max_retries": 0, "encoding_format": "float"}
+        if self._base:
+            call["api_base"] = self._base
+        if request.dimensions is not None:
+            call |= {"dimensions": request.dimensions, "allowed_openai_params": ["dimensions"]}
+        task = self._engine.embed(call, connect_s=self._runner.connect_timeout_s, key=key)
+        try:
+            while not task.done():
+                wait([task], HEARTBEAT_S)
+                yield BEAT
+            rows, tokens = task.result()
+        finally:
+            task.cancel()
+        if len(rows) != len(inputs):
+            raise BadAnswer(f"{len(rows)} vectors for {len(inputs)} texts")
+        return Embedded(model=request.model, rows=rows, tokens=tokens)
 
     def misfit(self, request: ChatRequest) -> str:
         if request.completion is not None:

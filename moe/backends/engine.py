@@ -57,6 +57,14 @@ class Engine:
         call = call | {"timeout": httpx.Timeout(SILENCE_LIMIT_S, connect=connect_s)}
         return asyncio.run_coroutine_threadsafe(_deliver(litellm, call, arrived, key=key), loop), arrived
 
+    def embed(self, call: dict[str, Any], *, connect_s: float, key: str) -> Future[tuple[list[list[float]], int]]:
+        """Vectors, and how many tokens they were made of. Raises NotReady; the future BackendError."""
+        litellm, loop = self.load()
+        import httpx  # noqa: PLC0415 - comes with LiteLLM
+
+        call = call | {"timeout": httpx.Timeout(SILENCE_LIMIT_S, connect=connect_s)}
+        return asyncio.run_coroutine_threadsafe(_embed(litellm, call, key=key), loop)
+
     def context_tokens(self, model: str) -> int:
         """The longest prompt LiteLLM knows `model` to take, 0 when it knows none or is not loaded."""
         known = self._litellm.model_cost.get(model) if self._litellm is not None else None
@@ -124,6 +132,15 @@ async def _deliver(litellm: Any, call: dict[str, Any], arrived: Arrived, *, key:
         close = getattr(stream, "aclose", None)
         if close is not None:
             await close()
+
+
+async def _embed(litellm: Any, call: dict[str, Any], *, key: str) -> tuple[list[list[float]], int]:
+    try:
+        made = await litellm.aembedding(**call)
+        rows = [[float(number) for number in entry["embedding"]] for entry in made.data]
+    except Exception as error:  # noqa: BLE001 - LiteLLM raises its own and its providers' classes
+        raise _without(key, translate(error)) from error
+    return rows, int(getattr(made.usage, "prompt_tokens", 0) or 0)
 
 
 def translate(error: BaseException) -> BackendError:

@@ -54,13 +54,16 @@ class Manager:
     What yields Lines does so while it works: a JSON object for each step, b"" while there is nothing to say.
     """
 
-    def __init__(self, config: Config, catalog: Catalog, local: LocalModels, stock: Stock) -> None:
-        """Raises ConfigError for a `server.manage_node` that is none."""
+    def __init__(
+        self, config: Config, catalog: Catalog, local: LocalModels, stock: Stock, *, further: Iterable[str] = ()
+    ) -> None:
+        """`further` names are served here beside the experts. Raises ConfigError for a `server.manage_node` that is
+        none."""
         self.aliases = stock.aliases
         self._catalog = catalog
         self._local = local
         self._stock = stock
-        self._names = {plain(name): expert.label for expert in config.experts
+        self._names = {plain(name): name for name in further} | {plain(name): expert.label for expert in config.experts
                        for name in (expert.label, *expert.aliases)}
         named = config.server.manage_node
         self._node = None if named == NOBODY else catalog.node(named)

@@ -34,7 +34,7 @@ PLACES = (
 TRAINING = (
     ("--epochs", 0, 100, 3, "how often all prompts are gone through; 0 = the encoder stays as it is"),
     ("--batch-size", 1, 1024, 32, "prompts in one step"),
-    ("--learning-rate", 1e-7, 1e-1, 1e-4, "the learning rate at its height"),
+    ("--learning-rate", 1e-7, 1e-1, 2e-4, "the learning rate at its height"),
     ("--max-tokens", 8, 128, 64, "how much of a prompt is read"),
     ("--hold-out", 0.01, 0.5, 0.1, "share of the prompts that tells when to stop and how sure to be"),
     ("--seed", 0, 2**31, 0, "for another order and other prompts held out"),

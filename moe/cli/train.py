@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -52,7 +53,7 @@ def _train(options: argparse.Namespace, terminal: Terminal) -> int:
     copy_examples(settings.config_folder)
     config = read_config(settings.config_folder, experts_file=Path(options.experts) if options.experts else None)
     labelled = read_all(options, config, terminal)
-    cases, teaching = prepare(labelled.cases, config, options)
+    cases, teaching = prepare(leave_out(labelled.cases, config, terminal), config, options)
     start = open_start(Path(options.start) if options.start
                        else find_weights(settings.models_folder, may_fetch=options.fetch))
     plan = Plan(epochs=options.epochs, batch=options.batch_size, rate=options.learning_rate,
@@ -76,6 +77,15 @@ def read_all(options: argparse.Namespace, config: Config, terminal: Terminal) ->
     own = [Case(id=None, request=ChatRequest(messages=(say("user", example.text),)), label=label, source=example.source)
            for label, examples in config.examples.items() for example in examples]
     return Labelled([*read.cases, *own], read.bad)
+
+
+def leave_out(cases: Sequence[Case], config: Config, terminal: Terminal) -> list[Case]:
+    """The cases without those for experts that no text leads to, such as one that only sees images."""
+    unreachable = {expert.label for expert in config.experts if not expert.routable and not expert.is_fallback}
+    lost = Counter(case.label for case in cases if case.label in unreachable)
+    for label, count in lost.items():
+        terminal.complain(f'"{label}" is not routable: its {count} prompts are left out')
+    return [case for case in cases if case.label not in lost]
 
 
 def prepare(cases: Sequence[Case], config: Config, options: argparse.Namespace) -> tuple[list[Case], Teaching]:

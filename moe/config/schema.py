@@ -101,6 +101,8 @@ class ServerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_body_bytes_media: AtLeastOne = 20 * 1024 * 1024
     max_upload_bytes: AtLeastOne = 32 * 1024 ** 3
     manage_node: str = ""
+    fetch_images: bool = False
+    max_image_bytes: AtLeastOne = 10 * 1024 * 1024
     hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = LOCAL_ORIGINS
@@ -122,6 +124,21 @@ class ResponseConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     footer: bool = False
 
 
+class DocumentsConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How large a file may be that comes with a prompt: itself, in pages, and in the text read from it."""
+
+    max_bytes: AtLeastOne = 15 * 1024 * 1024
+    max_pages: AtLeastOne = 500
+    max_chars: AtLeastOne = 500_000
+    timeout_s: Positive = 30
+
+
+class PrivacyConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether anything that was said may be kept, where a client asks for that."""
+
+    keep_text: bool = False
+
+
 class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """config.json as a whole."""
 
@@ -133,6 +150,8 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rate_limit: RateLimitConfig = RateLimitConfig()
     models: ModelsConfig = ModelsConfig()
     response: ResponseConfig = ResponseConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    documents: DocumentsConfig = DocumentsConfig()
     log_prompts: bool = False
 
 
@@ -157,6 +176,8 @@ class Config(Struct, frozen=True, kw_only=True):
     rate_limit: RateLimitConfig
     models: ModelsConfig = ModelsConfig()
     response: ResponseConfig = ResponseConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    documents: DocumentsConfig = DocumentsConfig()
     log_prompts: bool
     experts: tuple[Expert, ...]
     folder: Path

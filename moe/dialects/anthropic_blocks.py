@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ..core import Document, ImageLink, Message, Part, Text, Thinking, ToolCall, ToolResult
+from ..core import Document, Extract, Message, Part, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
-from .image import read_base64
+from .image import read_base64, read_url
 
 # Claude Code opens its system prompt with a line that differs from request to request: any model that has read the
 # rest before would have to read all of it again.
@@ -149,24 +149,24 @@ def _image(block: Block, where: str) -> tuple[Part, ...]:
         return (read_base64(_need(source.data, f"{where}.source.data"), f"{where}.source.data"),)
     if source.type == "url":
         url = _need(source.url, f"{where}.source.url")
-        return (read_base64(url, f"{where}.source.url") if url[:5].lower() == "data:" else ImageLink(url),)
+        return (read_url(url, f"{where}.source.url"),)
     kind = source.type[:40]
     raise _refuse(f"{where}.source.type", f"images of type '{kind}' are not supported: send base64 or a url")
 
 
 def _document(block: Block, where: str) -> tuple[Part, ...]:
     source = _source(block, where)
-    about = tuple(Text(text) for text in (block.title, block.context) if text)
+    about = tuple(Extract(text) for text in (block.title, block.context) if text)
     match source.type:
         case "base64":
             data = _need(source.data, f"{where}.source.data")
-            note = (Text(block.context),) if block.context else ()
+            note = (Extract(block.context),) if block.context else ()
             return (*note, Document(data, source.media_type or "", block.title or ""))
         case "text":
             return (*about, *_plain(_need(source.data, f"{where}.source.data")))
         case "content":
             if isinstance(source.content, list):
-                return (*about, *_parts(source.content, f"{where}.source.content"))
+                return (*about, *_extracts(source.content, f"{where}.source.content"))
             return (*about, *_plain(_need(source.content, f"{where}.source.content")))
     kind = source.type[:40]
     raise _refuse(f"{where}.source.type", f"documents of type '{kind}' are not fetched: send base64 or text")
@@ -175,11 +175,16 @@ def _document(block: Block, where: str) -> tuple[Part, ...]:
 def _search_result(block: Block, where: str) -> tuple[Part, ...]:
     about = [text for text in (block.title, block.source) if isinstance(text, str) and text]
     inner = block.content if isinstance(block.content, list) else []
-    return (*_plain("\n".join(about)), *_parts(inner, f"{where}.content"))
+    return (*_plain("\n".join(about)), *_extracts(inner, f"{where}.content"))
+
+
+def _extracts(blocks: list[Block], where: str) -> tuple[Part, ...]:
+    return tuple(Extract(part.text) if isinstance(part, Text) else part for part in _parts(blocks, where))
 
 
 def _plain(text: str) -> tuple[Part, ...]:
-    return (Text(text),) if text else ()
+    """What somebody else wrote, and the user only shows."""
+    return (Extract(text),) if text else ()
 
 
 def _source(block: Block, where: str) -> Source:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import binascii
 
-from ..core import Image
+from ..core import Image, ImageLink
 from ..errors import BadRequest
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+LONGEST_LINK = 8192
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
-def read_url(url: str, where: str) -> Image:
-    """An image from a `data:` URI, of the type it declares. Raises BadRequest that names `where`."""
+def read_url(url: str, where: str) -> Image | ImageLink:
+    """An image from a `data:` URI, or where one lies. Raises BadRequest that names `where`."""
+    scheme = url[:8].lower()
+    if scheme.startswith(("http://", "https://")):
+        if len(url) > LONGEST_LINK:
+            raise BadRequest(f"{where}: the URL is longer than {LONGEST_LINK} characters", param=where)
+        return ImageLink(url)
+    if not scheme.startswith("data:"):
+        raise BadRequest(f"{where}: images must be data: URIs, or URLs with http or https", param=where)
+    return read_data_uri(url, where)
+
+
+def read_data_uri(url: str, where: str) -> Image:
+    """An image from a `data:` URI; of its own type, whatever is declared. Raises BadRequest that names `where`."""
     head, comma, data = url.partition(",")
-    scheme, _, media_type = head.partition(":")
-    if scheme.lower() != "data":
-        raise BadRequest(f"{where}: images must be base64 data: URIs, since nothing is fetched", param=where)
-    media_type, *parameters = media_type.lower().split(";")
+    media_type, *parameters = head[len("data:"):].lower().split(";")
     if not comma or "base64" not in parameters:
         raise BadRequest(f"{where}: the data: URI must be base64", param=where)
     if media_type and not media_type.startswith("image/"):
@@ -28,7 +38,7 @@ def read_url(url: str, where: str) -> Image:
 def read_base64(data: str, where: str) -> Image:
     """An image from bare base64, its type by its first bytes; a data: URI is taken too."""
     if data[:5].lower() == "data:":
-        return read_url(data, where)
+        return read_data_uri(data, where)
     return _check(data, where, "")
 
 
@@ -39,11 +49,12 @@ def _check(data: str, where: str, media_type: str) -> Image:
     is_base64 = bare.isascii() and not bare.encode().translate(None, _BASE64)
     if not bare or not is_base64 or len(data) % 4 or len(data) - len(bare) > 2:
         raise BadRequest(f"{where}: invalid base64 image data", param=where)
-    return Image(data, media_type or _sniff(data))
+    return Image(data, tell_type(data) or media_type or "image/png")
 
 
-def _sniff(data: str) -> str:
+def tell_type(data: str) -> str:
+    """The type of an image in base64 by its first bytes, "" when they are none of an image that models read."""
     start = binascii.a2b_base64(data[:24])
     if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return "image/webp"
-    return next((kind for signature, kind in _SIGNATURES if start.startswith(signature)), "image/png")
+    return next((kind for signature, kind in _SIGNATURES if start.startswith(signature)), "")

@@ -23,10 +23,10 @@ _TYPES = {
 
 
 def error_body(error: MoeError) -> bytes:
-    return encode({"error": _error(error)})
+    return encode({"error": error_of(error)})
 
 
-def _error(error: MoeError) -> dict[str, Any]:
+def error_of(error: MoeError) -> dict[str, Any]:
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "server_error")
     param = error.param if isinstance(error, RequestError) else None
     return {"message": explain(error), "type": kind, "param": param, "code": error.code}

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ..core import ChatRequest, Image, Message, Part, Sampling, Text, Thinking, ToolCall, ToolResult
+from ..core import ChatRequest, Message, Part, Sampling, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
 from .body import Count, Int64, read
+from .file import read_file
 from .image import read_url
 from .openai_sampling import EFFORTS, read_biases, read_effort, read_stops
 from .tool import check_name, check_tools, name_results, role_of
@@ -26,10 +27,16 @@ class _ImageUrl(Struct):
     url: str
 
 
+class _File(Struct):
+    file_data: str | None = None
+    filename: str | None = None
+
+
 class _ContentPart(Struct):
     type: str
     text: str | None = None
     image_url: _ImageUrl | str | None = None
+    file: _File | None = None
 
 
 class _Function(Struct):
@@ -240,8 +247,8 @@ def _arguments(function: _Function) -> str:
 def _result_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
     parts = _content(turn.content or "", where)
     text = "\n".join(part.text for part in parts if isinstance(part, Text))
-    images = tuple(part for part in parts if isinstance(part, Image))
-    return (ToolResult(turn.tool_call_id or "", turn.name or "", text), *images)
+    others = tuple(part for part in parts if not isinstance(part, Text))
+    return (ToolResult(turn.tool_call_id or "", turn.name or "", text), *others)
 
 
 def _content(content: str | list[_ContentPart], where: str) -> tuple[Part, ...]:
@@ -260,5 +267,8 @@ def _part(part: _ContentPart, where: str) -> Part:
             raise BadRequest(f"invalid '{where}.image_url': expected object, got null", param=f"{where}.image_url")
         url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
         return read_url(url, f"{where}.image_url")
+    if part.type == "file":
+        file = part.file or _File()
+        return read_file(file.file_data, file.filename, f"{where}.file")
     kind = part.type[:40]
     raise BadRequest(f"invalid '{where}.type': parts of type '{kind}' are not supported", param=f"{where}.type")

@@ -88,12 +88,12 @@ class CachedEmbedder:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         prefix = self._prefixes[kind]
-        ready = [prefix + _valid(excerpt(text, self._max_chars)) for text in texts]
+        ready = [prefix + valid(excerpt(text, self._max_chars)) for text in texts]
         if kind == "query" and len(ready) == 1:
             return self._encode_query(ready[0])[np.newaxis]
         return self._batches.encode_all(ready)
 
 
-def _valid(text: str) -> str:
+def valid(text: str) -> str:
     """`text` without lone surrogates, which JSON can carry and no tokenizer takes."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

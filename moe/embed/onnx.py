@@ -13,7 +13,7 @@ import numpy as np
 from .. import engines
 from ..errors import NotReady
 from .base import CHARS_PER_TOKEN, Embedder, Kind, Rows
-from .batches import QUERIES_KEPT, CachedEmbedder
+from .batches import QUERIES_KEPT, CachedEmbedder, valid
 from .readers import open_reader
 
 GRAPH, CARD = "model.onnx", "encoder.json"
@@ -24,7 +24,7 @@ def open_encoder(folder: Path) -> Embedder:
 
     Raises NotReady with the command that mends it.
     """
-    about = _read_card(folder)
+    about = read_card(folder)
     if "parts" not in about:
         return OnnxEmbedder(folder)
     try:
@@ -35,11 +35,13 @@ def open_encoder(folder: Path) -> Embedder:
 
 
 class OnnxEmbedder(CachedEmbedder):
-    """A graph, its tokenizer and its card."""
+    """A graph, its tokenizer and its card. `whole_tokens` is the longest text it was made for; the router, which must
+    be quick, reads less."""
 
     def __init__(self, folder: Path, *, queries_kept: int = QUERIES_KEPT) -> None:
         """Raises NotReady."""
-        about = _read_card(folder)
+        about = read_card(folder)
+        self.folder = folder
         try:
             self._reader = open_reader(folder)
             self._session = engines.open_session(folder / GRAPH)
@@ -48,7 +50,8 @@ class OnnxEmbedder(CachedEmbedder):
         try:
             self.name = str(about["name"])
             self.dimension = int(about["dimension"])
-            self._most_tokens = min(int(about["max_tokens"]), self._reader.most_tokens)
+            self.whole_tokens = int(about["max_tokens"])
+            self._most_tokens = min(self.whole_tokens, self._reader.most_tokens)
             prefixes: dict[Kind, str] = {"query": about["query_prefix"], "passage": about["passage_prefix"]}
             made_of = [about["sha256"], about.get("files"), self._most_tokens, prefixes["passage"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -56,6 +59,15 @@ class OnnxEmbedder(CachedEmbedder):
         self.fingerprint = _digest(made_of)
         super().__init__(self._run, prefixes=prefixes, max_chars=CHARS_PER_TOKEN * self._most_tokens,
                          kept=queries_kept)
+
+    def split(self, text: str) -> list[int]:
+        """The tokens of the text as it stands, however many."""
+        return self._reader.split(valid(text))
+
+    def run_tokens(self, tokens: Sequence[int]) -> Rows:
+        """Their unit row [1, d]. Waits for nobody: the graph can run for several threads."""
+        rows: Rows = self._session.run(["embedding"], self._reader.feed(tokens))[0]
+        return rows
 
     def _run(self, texts: Sequence[str]) -> Rows:
         """Each text is a run of its own: an int8 model scales a whole batch at once, so that a text's vector
@@ -88,12 +100,12 @@ class JoinedEmbedder:
         ends = np.cumsum([0, *(part.dimension for part in parts)]).tolist()
         self.quick = next((Quick(part, slice(ends[i], ends[i + 1])) for i, part in enumerate(parts)
                            if part.name == quick), None)
-        self._parts = tuple(parts)
+        self.parts = tuple(parts)
         self._scales = np.sqrt(np.array(weights, dtype=np.float32) / sum(weights))
 
     def embed(self, texts: Sequence[str], *, kind: Kind) -> Rows:
         """Each part keeps its own queries, so that nothing is run again for a text that was just asked."""
-        rows = [part.embed(texts, kind=kind) * scale for part, scale in zip(self._parts, self._scales, strict=True)]
+        rows = [part.embed(texts, kind=kind) * scale for part, scale in zip(self.parts, self._scales, strict=True)]
         return np.concatenate(rows, axis=1)
 
 
@@ -102,7 +114,8 @@ def find_quick(embedder: Embedder) -> Quick | None:
     return embedder.quick if isinstance(embedder, JoinedEmbedder) else None
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
+def read_card(folder: Path) -> dict[str, Any]:
+    """What is written on an encoder's card. Raises NotReady."""
     try:
         about = json.loads((folder / CARD).read_text(encoding="utf-8"))
         if not isinstance(about, dict):

@@ -28,6 +28,12 @@ class Reader(Protocol):
     def read(self, text: str, limit: int) -> Feeds:
         """The graph's inputs for at most `limit` tokens, of the text's beginning and its end."""
 
+    def split(self, text: str) -> list[int]:
+        """All of the text's tokens, between the marks of its beginning and its end."""
+
+    def feed(self, tokens: Sequence[int]) -> Feeds:
+        """The graph's inputs for these tokens."""
+
 
 def open_reader(folder: Path) -> Reader:
     """The reader for the encoder in `folder`. Raises NotReady."""
@@ -43,7 +49,13 @@ class WordReader:
         self._tokenizer = engines.open_tokenizer(folder / WORDS)
 
     def read(self, text: str, limit: int) -> Feeds:
-        ids = np.array([cut(self._tokenizer.encode(text).ids, limit)], dtype=np.int64)
+        return self.feed(cut(self.split(text), limit))
+
+    def split(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text).ids)
+
+    def feed(self, tokens: Sequence[int]) -> Feeds:
+        ids = np.array([tokens], dtype=np.int64)
         return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
 
@@ -59,8 +71,13 @@ class PieceReader:
             raise NotReady(f"{TABLE} has {self._table.count} rows for {len(self._pieces)} pieces")
 
     def read(self, text: str, limit: int) -> Feeds:
-        ids = cut(self._pieces.encode(text, add_bos=True, add_eos=True), limit)
-        return {"input_ids": np.array([ids], dtype=np.int64), "rows": self._table.take(ids)}
+        return self.feed(cut(self.split(text), limit))
+
+    def split(self, text: str) -> list[int]:
+        return list(self._pieces.encode(text, add_bos=True, add_eos=True))
+
+    def feed(self, tokens: Sequence[int]) -> Feeds:
+        return {"input_ids": np.array([tokens], dtype=np.int64), "rows": self._table.take(tokens)}
 
 
 class Table:

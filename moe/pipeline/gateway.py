@@ -26,12 +26,14 @@ from ..metrics import Statistics
 from ..replies import ModelCard
 from ..routing.heads import tell_guesses
 from ..routing.ranking import find_doubt, is_tie, rank
+from .attachments import Attachments, unwatched
 from .dispatch import Dispatcher
 from .footer import may_have_footer, sign, unsign
 from .form import Forms
 from .lineup import Lineup, prepare
 from .personas import take_on
 from .settle import settle
+from .vectors import Vectors
 
 CAPABILITIES = ("completion", "tools", "insert", "vision", "thinking")
 
@@ -65,6 +67,7 @@ class Gateway:
         catalog: Catalog,
         local: LocalModels,
         manager: Manager,
+        vectors: Vectors,
         statistics: Statistics,
         retire: Callable[[], None],
     ) -> None:
@@ -73,18 +76,23 @@ class Gateway:
         self.router = router
         self.catalog = catalog
         self.manager = manager
+        self.vectors = vectors
         self._local = local
         self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
         self._forms = Forms()
+        self._attachments = Attachments(config)
         self.retire = retire
 
-    def answer(self, request: ChatRequest, *, request_id: str, client: str = "") -> Answer:
+    def answer(
+        self, request: ChatRequest, *, request_id: str, client: str = "", watch: Callable[[], None] = unwatched
+    ) -> Answer:
         """Decides at once; the chunks are made as they are taken. Where requests have to wait, each `client` has its
-        turn. Raises RequestError."""
+        turn; `watch` is called while files are read, and what it raises ends that. Raises RequestError."""
         request = structs.replace(self._unfold(request), client=client)
         form = self._forms.read(request)
+        request = self._attachments.take_in(request, watch=watch)
         decision = self.router.decide(request)
         has_footer = self.config.response.footer and may_have_footer(request)
         if has_footer:
@@ -96,7 +104,7 @@ class Gateway:
     def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:
         """`request` as the model that would answer gets it, and its exact length in tokens, None where nobody can say.
         Calls no model. Raises RequestError."""
-        request = self._unfold(request)
+        request = self._attachments.take_in(self._unfold(request))
         decision = self.router.decide(request)
         chosen = next(self._lineup.candidates(decision))
         prepared = prepare(request, chosen.expert, chosen.model)
@@ -124,8 +132,10 @@ class Gateway:
         }
 
     def _unfold(self, request: ChatRequest) -> ChatRequest:
-        """What a request to an alias means to whom it stands for."""
+        """What a request to an alias means to whom it stands for. Raises BadRequest for one that cannot chat."""
         alias = self._find_alias(request.model)
+        if self.vectors.is_encoder(request.model if alias is None else alias.source):
+            raise BadRequest(f'"{request.model}" does not support chat', param="model")
         return request if alias is None else take_on(request, alias)
 
     def _find_alias(self, name: str) -> Alias | None:
@@ -143,8 +153,8 @@ class Gateway:
         return [card for card in cards if card.kind in _LISTED[self.config.models.list]]
 
     def _virtual_card(self, experts: list[ModelCard]) -> ModelCard:
-        """The router's own: it can what any of its experts can."""
-        able = {capability for card in experts for capability in card.capabilities}
+        """The router's own: it can what any expert or model can that it may pass a prompt to."""
+        able = {capability for card in (*experts, *self._models()) for capability in card.capabilities}
         led = ", ".join(f"{card.name} ({card.routes_to})" for card in experts if card.routes_to)
         return ModelCard(
             name="lemoe", kind="virtual", description="routes each prompt to the fitting expert",
@@ -164,6 +174,8 @@ class Gateway:
         alias = self._find_alias(name)
         if alias is not None:
             return self._alias_card(alias)
+        if self.vectors.is_encoder(name):
+            return self.vectors.card()
         found = self.catalog.find(name.strip()) or self._local.find(name)
         return next((card for card in self._models() if card.name == found), None) if found else None
 
@@ -191,7 +203,11 @@ class Gateway:
         return [*self.catalog.cards(only_loaded=True), *self._local.loaded()]
 
     def _models(self) -> list[ModelCard]:
-        return [*self.catalog.cards(), *self._local.cards()]
+        """The encoder hides a node's model of its name: one space of vectors to a name, whoever is up."""
+        own = self.vectors.card()
+        here = [] if own is None or self._find_expert(own.name) is not None else [own]
+        there = [card for card in self.catalog.cards() if not self.vectors.is_encoder(card.name)]
+        return [*here, *there, *self._local.cards()]
 
     def card(self, expert: Expert) -> ModelCard:
         model = self._lineup.model(expert)

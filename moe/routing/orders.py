@@ -54,4 +54,4 @@ TRAILING = re.compile(
     r"|leite (?:mich|das)(?: bitte)? an\b|the right expert\b"
     r"|you are now the|du bist (?:jetzt|ab jetzt) (?:der|die)|(?:a partir de )?ahora eres (?:el|la))\b"
     r"[^\n]{0,80}\Z"
-    r"|\s(\w{3,40})(?:\s+\1){2,}\s*\Z", re.IGNORECASE)
+    r"|\s(\w+_\w+)(?:\s+\1)+\s*\Z", re.IGNORECASE)

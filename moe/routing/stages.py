@@ -186,7 +186,7 @@ def _choose_texts(request: ChatRequest, messages: int) -> tuple[str, ...]:
     texts = request.user_texts
     if request.has_tools:
         first = _find_first(request)
-        words = _find_own_words(first.text) if first is not None else ""
+        words = _find_own_words(first.own_words) if first is not None else ""
         return (words,) if words.strip() else ()
     *earlier, newest = [_find_own_words(text) for text in texts[-LOOK_BACK:]] or [""]
     ranked = sorted(range(len(earlier)), key=lambda i: (min(measure(earlier[i]), ENOUGH_CHARS), i))

@@ -50,7 +50,7 @@ def is_housekeeping(request: ChatRequest) -> bool:
         return request.completion.raw or bool(request.completion.suffix)
     deciding = (m for m in (request.messages if request.has_tools else reversed(request.messages)) if m.role == "user")
     newest = next(deciding, None)
-    return newest is not None and is_chore(newest.text)
+    return newest is not None and is_chore(newest.own_words)
 
 
 def find_question(text: str) -> str:

@@ -35,7 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     epochs: int = 3
     batch: int = 32
-    rate: float = 1e-4
+    rate: float = 2e-4
     max_tokens: int = 64
     seed: int = 0
 

@@ -31,6 +31,7 @@ log = logging.getLogger("moe.web")
 
 COMMIT_AFTER_S = 5.0
 LONGEST_NAME = 256
+ENDING = "the server is shutting down"
 
 
 def add_chat(app: Flask, edge: Edge) -> None:
@@ -39,10 +40,12 @@ def add_chat(app: Flask, edge: Edge) -> None:
         ("/v1/chat/completions", openai.CHAT), ("/api/chat", ollama.CHAT), ("/api/generate", ollama.GENERATE),
         ("/v1/completions", openai_completions.COMPLETIONS), ("/v1/messages", anthropic.MESSAGES),
     ):
-        app.add_url_rule(path, path, _view(edge, dialect), methods=["POST"])
+        app.add_url_rule(path, path, answer_in(edge, dialect), methods=["POST"])
 
 
-def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
+def answer_in(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
+    """The view of one endpoint."""
+
     def answer() -> Response:
         guard = edge.guard()
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
@@ -54,7 +57,8 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
             gateway = edge.gateway()
             if edge.log_prompts():
                 log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
-            answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=edge.client()))
+            answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=edge.client(),
+                                                watch=_watch(edge)))
             run = _Reply(dialect, asked, answers, is_ending=edge.ending.is_set)
             run.echoes_name = gateway.config.server.reply_model == "requested"
             response = run.respond()
@@ -66,6 +70,19 @@ def _view(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
         return response
 
     return answer
+
+
+def _watch(edge: Edge) -> Callable[[], None]:
+    """Raises once the client of this request has left, or the server ends."""
+    has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
+
+    def check() -> None:
+        if has_left():
+            raise ClientLeft
+        if edge.ending.is_set():
+            raise Unavailable(ENDING)
+
+    return check
 
 
 class _Reply:
@@ -184,7 +201,7 @@ class _Reply:
 
     def _check_ending(self) -> None:
         if self._is_ending():
-            raise Unavailable("the server is shutting down")
+            raise Unavailable(ENDING)
 
     def close(self) -> None:
         close(self._chunks)

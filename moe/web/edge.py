@@ -9,9 +9,12 @@ from flask import g, request
 
 from ..config import Config
 from ..pipeline.gateway import Gateway
-from .guard import Guard, check_encoding
+from .guard import Guard
 from .intake import choose_id
+from .unpacking import unpack
 
+# A few bytes may become many, which all threads at once should not hold.
+UNPACKED_AT_ONCE = 4
 # What tells the users of one client apart.
 _USER_HEADERS = ("X-OpenWebUI-User-Id", "Authorization", "X-Api-Key")
 
@@ -28,6 +31,7 @@ class Edge:
         self.gateway = gateway
         self.guard = guard
         self.ending = ending
+        self._unpacking = threading.BoundedSemaphore(UNPACKED_AT_ONCE)
 
     def log_prompts(self) -> bool:
         return self.config.log_prompts
@@ -36,11 +40,15 @@ class Edge:
     def config(self) -> Config:
         return self.gateway().config
 
-    def read_body(self, *, may_carry_media: bool = False) -> bytes:
-        """The request's body. Raises TooLarge, and BadRequest when it is compressed."""
-        check_encoding(request.headers.get("Content-Encoding", ""))
+    def read_body(self, *, may_carry_media: bool = False, may_be_long: bool = False) -> bytes:
+        """The request's body, unpacked. Raises TooLarge, and BadRequest or UnknownEncoding for how it is packed."""
+        guard = self.guard()
         body: bytes = request.get_data(cache=False)
-        self.guard().check_size(body, may_carry_media=may_carry_media)
+        encoding = request.headers.get("Content-Encoding", "")
+        if encoding:
+            with self._unpacking:
+                body = unpack(body, encoding, limit_bytes=guard.most_bytes)
+        guard.check_size(body, may_carry_media=may_carry_media, may_be_long=may_be_long)
         return body
 
     def client(self) -> str:

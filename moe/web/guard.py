@@ -8,8 +8,8 @@ import time
 from functools import lru_cache
 
 from ..config.schema import RateLimitConfig, ServerConfig
-from ..core import ChatRequest, Image
-from ..errors import BadRequest, Busy, Forbidden, TooLarge
+from ..core import ChatRequest, Document, Image
+from ..errors import Busy, Forbidden, TooLarge
 from .hosts import Hosts
 from .limiter import Limiter
 
@@ -30,7 +30,7 @@ EXPOSED_HEADERS = (
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
-_MEDIA_MARKS = (b"base64,", b'"base64"', b'"images"')
+_MEDIA_MARKS = (b"base64,", b'"base64"', b'"images"', b'"file_data"')
 
 
 class Guard:
@@ -103,13 +103,21 @@ class Guard:
         if not is_exempt:
             self._limiter.count(client)
 
-    def check_size(self, body: bytes, *, may_carry_media: bool) -> None:
-        """Raises TooLarge before the body is parsed: over the media limit, or large for other reasons than media."""
+    @property
+    def most_bytes(self) -> int:
+        """The largest body of any kind."""
+        return self._server.max_body_bytes_media
+
+    def check_size(self, body: bytes, *, may_carry_media: bool, may_be_long: bool = False) -> None:
+        """Raises TooLarge before the body is parsed: over the media limit, or large for other reasons than media,
+        unless it `may_be_long` as thousands of texts are."""
         size, limit = len(body), self._server.max_body_bytes
         if size <= limit:
             return
         if size > self._server.max_body_bytes_media:
             raise TooLarge(f"the body is larger than {self._server.max_body_bytes_media} bytes")
+        if may_be_long:
+            return
         has_media = may_carry_media and any(mark in body for mark in _MEDIA_MARKS)
         if not has_media or len(body.translate(None, _BASE64)) > limit:
             raise TooLarge(f"the body is larger than {limit} bytes")
@@ -119,7 +127,7 @@ class Guard:
         if len(body) <= self._server.max_body_bytes:
             return
         parts = [part for message in asked.messages for part in message.parts]
-        media = sum(len(part.data) for part in parts if isinstance(part, Image))
+        media = sum(len(part.data) for part in parts if isinstance(part, Image | Document))
         if asked.completion is not None:
             media += sum(len(image.data) for image in asked.completion.images)
         if len(body) - media > self._server.max_body_bytes:
@@ -130,12 +138,6 @@ class Guard:
         if not self._slots.acquire(blocking=False):
             raise Busy
         return self._slots
-
-
-def check_encoding(encoding: str) -> None:
-    """Raises BadRequest for a compressed body: none is unpacked here."""
-    if encoding and encoding.casefold() != "identity":
-        raise BadRequest(f"Content-Encoding {encoding[:40]!r} is not supported")
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:

@@ -29,13 +29,13 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>moe</titl
 """
 
 
-class _RouteBody(msgspec.Struct):
+class RouteBody(msgspec.Struct):
     text: str | None = None
     messages: list[Any] | None = None
     model: str | None = None
 
 
-_route_decoder = msgspec.json.Decoder(_RouteBody)
+_route_decoder = msgspec.json.Decoder(RouteBody)
 
 
 def add_ops(app: Flask, edge: Edge) -> None:

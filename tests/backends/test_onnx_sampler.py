@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tokenizers import Tokenizer
@@ -137,6 +137,7 @@ def test_words_with_spaces_before_them_keep_their_spaces(ids: list[int]) -> None
     assert "".join(read("translate-t5", ids)) == TOKENIZERS["translate-t5"].decode(ids)
 
 
+@example([97] * 7 + [129, 97])
 @given(st.lists(st.integers(3, 258), max_size=60))
 def test_bytes_that_make_no_character_are_said_before_long(ids: list[int]) -> None:
     tokenizer = TOKENIZERS["general-onnx"]

@@ -54,10 +54,10 @@ def test_without_an_encoder_it_says_so(inside: House) -> None:
     assert "keywords" in done.stdout
 
 
-def test_what_cannot_be_fitted_is_said_and_the_command_goes_on(house: House) -> None:
+def test_what_cannot_be_kept_is_said_and_serves_this_once(house: House) -> None:
     (house.folder / "data").mkdir()
     (house.folder / "data" / "heads").write_text("in the way", encoding="utf-8")
     done = house.moe("prepare")
     assert done.returncode == 1
-    assert "no scorer could be fitted" in done.stdout
-    assert "max_keyword" in json.loads(house.moe("route", "--json", ASKED["chef"]).stdout)["scores"]["chef"]
+    assert "cannot be kept" in done.stdout and "data/heads" in done.stdout
+    assert "dense" in json.loads(house.moe("route", "--json", ASKED["chef"]).stdout)["scores"]["chef"]

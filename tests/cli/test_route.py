@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.house import CODE, MATHS, NEITHER, House
+from tests.routing.prompts import ASKED
 
 
 def test_the_table_marks_the_chosen_expert(house: House) -> None:
@@ -81,3 +84,11 @@ def test_experts_as_json(house: House) -> None:
     assert told["math"] == {
         "type": "ollama", "tier": 2, "keywords": 15, "model": "phi4:14b", "available": True, "breaker": "closed",
     }
+
+
+def test_how_likely_nobody_is_and_a_near_tie_are_told(fitted: House) -> None:
+    for text in (*ASKED.values(), "my landlord hurts the python soup"):
+        told = json.loads(fitted.moe("route", "--json", text).stdout)
+        shares = sorted((row["probability"] for row in told["scores"].values()), reverse=True)
+        assert told["none_fits"] == pytest.approx(1 - sum(shares), abs=1e-3)
+        assert told["near_tie"] is (shares[0] > 0.15 and shares[0] - shares[1] < 0.15)

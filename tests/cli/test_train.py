@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from moe.cli.terminal import Terminal
-from moe.cli.train import read_all
+from moe.cli.train import leave_out, read_all
 from moe.config import read_config
 from tests.cli.house import HANG_S, LEARNERS, House
 from tests.cli.test_batch import write_rows
@@ -154,6 +154,18 @@ def test_own_examples_are_added_to_a_file_s_prompts_when_asked_for(
     options = Namespace(file=file and str(inside.folder / file), packs=packs)
     read = read_all(options, read_config(inside.folder / "config"), Terminal())
     assert (len(read.cases), read.bad) == (count, 0)
+
+
+def test_prompts_for_an_expert_that_no_text_leads_to_are_left_out(
+    inside: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house = prepare(inside)
+    house.write(experts=[{**expert, "routable": expert["label"] != "chef"} for expert in LEARNERS])
+    config = read_config(house.folder / "config")
+    options = Namespace(file=str(house.folder / "rows.jsonl"), packs=False)
+    kept = leave_out(read_all(options, config, Terminal()).cases, config, Terminal())
+    assert (len(kept), {case.label for case in kept}) == (180, set(ASKED) - {"chef"})
+    assert capsys.readouterr().err == 'moe: "chef" is not routable: its 60 prompts are left out\n'
 
 
 @pytest.mark.parametrize(("words", "told"), [

@@ -1,4 +1,4 @@
-"""The outcomes as JSON, and as the table that stands in the README."""
+"""The outcomes as a page of JSON, and as the table that stands in the README."""
 
 from __future__ import annotations
 
@@ -13,55 +13,65 @@ from tests.clients.catalogue import FEATURES
 from tests.clients.trial import PASS, Outcome
 
 README = ROOT / "README.md"
-BEGIN, END = "<!-- clients: python -m tests.clients --write -->", "<!-- end of clients -->"
+PAGE = Path(__file__).with_name("matrix.json")
+BEGIN, END = "<!-- clients: python -m tests.clients --slow --write -->", "<!-- end of clients -->"
 LONGEST_REASON = 160
+# What is of this machine, and what a table cannot hold.
+_FOREIGN = re.compile(r"[`|<>]|(?:https?://)?127\.0\.0\.1:\d+|/(?:tmp|root|home|Users)/\S*")
+
+Row = dict[str, Any]
 
 
-def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def as_rows(outcomes: Sequence[Outcome]) -> list[Row]:
+    """A client's verdict on each of its features: "pass", or why not."""
     return [
         {
-            "client": outcome.client.name, "packages": outcome.client.environment.packages,
-            "seconds": round(outcome.seconds, 1), "not_run": outcome.not_run, "verdicts": outcome.verdicts,
-            "exchanges": outcome.exchanges,
+            "client": outcome.client.name, "title": outcome.client.title,
+            "version": outcome.client.environment.version, "not_run": _plain(outcome.not_run),
+            "verdicts": {name: _plain(outcome.verdicts.get(name) or f"not run: {outcome.not_run}")
+                         for name in outcome.client.features},
         }
         for outcome in outcomes
     ]
 
 
-def as_table(outcomes: Sequence[Outcome]) -> str:
-    """`✓` passed, a number refers to a reason below, empty: the client has no such thing or cannot be asked for it."""
+def as_table(rows: Sequence[Row]) -> str:
+    """`✓`: passed. A number: the reason below. Empty: the client has no such thing."""
     reasons: list[str] = []
     lines = [f"| client | version | {' | '.join(FEATURES)} |", f"|---|---|{'---|' * len(FEATURES)}"]
-    for outcome in outcomes:
-        cells = [_cell(outcome, feature, reasons) for feature in FEATURES]
-        lines.append(f"| {outcome.client.title} | {outcome.client.environment.version} | {' | '.join(cells)} |")
+    for row in rows:
+        cells = [_cell(row["verdicts"].get(feature, ""), reasons) for feature in FEATURES]
+        lines.append(f"| {row['title']} | {row['version']} | {' | '.join(cells)} |")
     notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
-def _cell(outcome: Outcome, feature: str, reasons: list[str]) -> str:
-    if outcome.not_run:
-        return _refer(f"not run: {outcome.not_run}", reasons) if feature in outcome.client.features else ""
-    told = outcome.verdicts.get(feature, "")
-    return "✓" if told == PASS else _refer(told, reasons) if told else ""
-
-
-def _refer(reason: str, reasons: list[str]) -> str:
-    plain = re.sub(r"[`|<>]|127\.0\.0\.1:\d+|/\S*/", "", reason)[:LONGEST_REASON]
-    if plain not in reasons:
-        reasons.append(plain)
-    return f"({reasons.index(plain) + 1})"
-
-
-def write(outcomes: Sequence[Outcome], page: Path = README) -> None:
-    """Puts the table between the marks of the page. Raises ValueError where there are none."""
-    text = page.read_text(encoding="utf-8")
+def write(outcomes: Sequence[Outcome], readme: Path = README, page: Path = PAGE) -> None:
+    """Renews the table between the marks of the README. Raises ValueError where there are none."""
+    rows = as_rows(outcomes)
+    text = readme.read_text(encoding="utf-8")
     before, mark, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (mark and end):
-        raise ValueError(f"{page.name} has no {BEGIN} … {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{as_table(outcomes)}\n\n{END}{after}", encoding="utf-8")
+        raise ValueError(f"{readme.name} has no {BEGIN} … {END}")
+    readme.write_text(f"{before}{BEGIN}\n\n{as_table(rows)}\n\n{END}{after}", encoding="utf-8")
+    page.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def save(outcomes: Sequence[Outcome], file: Path) -> None:
-    file.write_text(json.dumps(as_json(outcomes), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """All there is, with what went over the wire where something failed."""
+    rows = [{**row, "verdicts": outcome.verdicts, "exchanges": outcome.exchanges, "said": outcome.said,
+             "seconds": round(outcome.seconds, 1)} for row, outcome in zip(as_rows(outcomes), outcomes, strict=True)]
+    file.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _cell(verdict: str, reasons: list[str]) -> str:
+    if verdict in ("", PASS):
+        return "✓" if verdict else ""
+    if verdict not in reasons:
+        reasons.append(verdict)
+    return f"({reasons.index(verdict) + 1})"
+
+
+def _plain(reason: str) -> str:
+    return _FOREIGN.sub("", reason)[:LONGEST_REASON]

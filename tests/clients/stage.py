@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ ENCODER = "all-minilm"
 WIDTH = 16
 ORDER = re.compile(r"please call (\w+) with (\{.*?\}) now")
 PAUSE_S = 0.01  # between two words, else they may arrive as one
-EXPERT = "plain"
+EXPERT, MISSING = "plain", "missing:1b"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 MODELS = (
     FakeModel(SEEING, capabilities=("completion", "tools", "vision"), loaded=True),
@@ -36,40 +36,54 @@ EXPERTS = ({"id": 0, "label": EXPERT, "description": "Everything", "model_name":
 
 
 class Stage(NamedTuple):
-    """`plan` is what a driver is told: where to ask, which models there are, and what they answer."""
+    """`plan` is what a driver is told: where to ask, which models there are, and what they answer.
 
+    It asks through the relay; `url` is the server itself.
+    """
+
+    url: str
     relay: Relay
     plan: dict[str, Any]
 
 
 @contextmanager
-def open_stage(folder: Path) -> Iterator[Stage]:
+def open_stage(
+    folder: Path, *, more_models: Iterable[FakeModel] = (), takes_any_name: bool = False
+) -> Iterator[Stage]:
     """A server of its own, so that clients do not meet each other."""
     models = folder / "models"
     models.mkdir(parents=True)
     local = _lay_out(models)
-    with fake_ollama(MODELS) as ollama:
+    with fake_ollama([*MODELS, *more_models]) as ollama:
         for name in (SEEING, THINKING, CODING):
             ollama.script(name, [play])
-        ollama.script(BROKEN, [error_line(after=2, text="two words, and never the rest")])
-        config = {"expert_runner": {"ollama_url": ollama.url}}
+        ollama.script(BROKEN, [break_off])
+        config = {"expert_runner": {"ollama_url": ollama.url},
+                  "router": {"unknown_model": "route" if takes_any_name else "error"}}
         with live_server(folder, config=config, experts=EXPERTS, models_folder=models) as server:
             server.gateway.catalog.stand_ins()  # the node has been asked once
             with Relay(server.host, server.port) as relay:
-                yield Stage(relay, _plan(relay.url, local))
+                yield Stage(server.url, relay, _plan(relay.url, local))
 
 
 def play(request: Request) -> Step:
     """What the models do: call what they are told to, and else not one of the many tools that an agent offers."""
     body = request.json or {}
-    last = (body.get("messages") or [{}])[-1]
-    if last.get("role") == "user" and body.get("tools"):
-        text = last.get("content") or ""
+    turns = [turn for turn in body.get("messages") or () if turn["role"] != "system"]
+    if turns and turns[-1]["role"] == "user" and body.get("tools"):
+        text = turns[-1].get("content") or ""
         if order := ORDER.search(text):
             return answer(tool_calls=[(order[1], json.loads(order[2]))])
         if len(body["tools"]) > 1:
             return answer(f"you said: {text}", chunk_delay_s=PAUSE_S)
     return answer(chunk_delay_s=PAUSE_S)
+
+
+def break_off(request: Request) -> Step:
+    """What the broken one does."""
+    if request.path not in ("/api/chat", "/api/generate"):
+        return answer()
+    return error_line(after=2, text="two words, and never the rest")
 
 
 def _lay_out(models: Path) -> dict[str, str] | None:
@@ -87,6 +101,6 @@ def _lay_out(models: Path) -> dict[str, str] | None:
 def _plan(url: str, local: dict[str, str] | None) -> dict[str, Any]:
     return {
         "url": url, "model": "lemoe", "expert": EXPERT, "seeing": SEEING, "thinking": THINKING, "embedding": EMBEDDING,
-        "coding": CODING, "broken": BROKEN, "missing": "nobody:1b", "local": local, "pixel": PIXEL,
+        "coding": CODING, "broken": BROKEN, "missing": MISSING, "local": local, "pixel": PIXEL,
         "vector": embed("hello", WIDTH), "encoder": ENCODER if (ROOT / "models" / "encoder").is_dir() else "",
     }

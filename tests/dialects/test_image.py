@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from moe.core import Image
+from moe.core import Image, ImageLink
 from moe.dialects.image import read_base64, read_url
 from moe.errors import BadRequest
 
@@ -29,22 +29,33 @@ def test_the_type_is_known_by_the_first_bytes(start: bytes, media_type: str) -> 
     assert read_base64(data, "images[0]") == Image(data, media_type)
 
 
-def test_a_data_uri_says_its_type() -> None:
-    assert read_url(f"data:image/webp;base64,{PNG}", "x") == Image(PNG, "image/webp")
+def test_a_data_uri_is_of_its_own_type_and_only_what_is_unknown_of_the_declared_one() -> None:
+    assert read_url(f"data:image/webp;base64,{PNG}", "x") == Image(PNG, "image/png")
+    assert read_url("data:image/bmp;base64,Qk1C", "x") == Image("Qk1C", "image/bmp")
     assert read_url(f"DATA:Image/PNG;charset=utf-8;BASE64,{PNG}", "x") == Image(PNG, "image/png")
     assert read_url(f"data:;base64,{PNG}", "x") == Image(PNG, "image/png")
-    assert read_base64(f"data:image/jpeg;base64,{PNG}", "x") == Image(PNG, "image/jpeg")
+    assert read_base64(f"data:image/jpeg;base64,{PNG}", "x") == Image(PNG, "image/png")
 
 
 def test_wrapped_lines_are_joined() -> None:
     assert read_base64(f"{PNG[:8]}\r\n{PNG[8:]}\n", "x").data == PNG
 
 
-@pytest.mark.parametrize("url", ["http://a/b.png", "https://a/b.png", "file:///etc/passwd", "", "//a", "ftp://a"])
-def test_nothing_is_fetched(url: str) -> None:
-    with pytest.raises(BadRequest, match="must be base64 data: URIs, since nothing is fetched") as caught:
+@pytest.mark.parametrize("url", ["http://a/b.png", "HTTPS://a/b.png?c=d"])
+def test_a_link_is_left_to_whoever_may_fetch(url: str) -> None:
+    assert read_url(url, "x") == ImageLink(url)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "", "//a", "ftp://a", "http:/a", "javascript:x"])
+def test_no_other_scheme_is_taken(url: str) -> None:
+    with pytest.raises(BadRequest, match="images must be data: URIs, or URLs with http or https") as caught:
         read_url(url, "messages[0].content[1].image_url")
     assert caught.value.param == "messages[0].content[1].image_url"
+
+
+def test_a_link_has_an_end() -> None:
+    with pytest.raises(BadRequest, match="x: the URL is longer than 8192 characters"):
+        read_url("https://a/" + "b" * 8192, "x")
 
 
 @pytest.mark.parametrize(

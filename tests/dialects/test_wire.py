@@ -19,8 +19,10 @@ from moe.errors import (
     BrokenStream,
     Busy,
     ConfigError,
+    Crowded,
     Forbidden,
     HeadersTooLarge,
+    InvalidAnswer,
     MethodNotAllowed,
     ModelNotFound,
     MoeError,
@@ -32,6 +34,7 @@ from moe.errors import (
     TooManyRequests,
     Unanswered,
     Unavailable,
+    UnknownEncoding,
     Unreachable,
     UpstreamFailure,
     UpstreamRefusal,
@@ -87,6 +90,9 @@ ERRORS: list[tuple[MoeError, str, str]] = [
     (NotReady(SECRET), "not ready", "server_error"),
     (ConfigError((SECRET,)), "the server's configuration cannot be used", "server_error"),
     (MoeError(), "internal error", "server_error"),
+    (UnknownEncoding("no brotli here"), "no brotli here", "invalid_request_error"),
+    (InvalidAnswer("not the form", said=SECRET, fault=SECRET), "not the form", "server_error"),
+    (Crowded(SECRET), "too many are waiting", "server_error"),
 ]
 
 

@@ -72,6 +72,7 @@ def test_an_order_after_a_question_needs_no_full_stop_before_it(order: str) -> N
     "how do I make git ignore all pyc files", "why does my parser ignore everything after the comma",
     "why does nginx redirect me to localhost", "route this traffic to port 8080: iptables -A PREROUTING",
     "redirect this to /dev/null: ls -l", "how do I send this to the model: model.predict(x)",
+    "woher kommt toi toi toi", "The library's PCs should forget everything at logout. Which Windows thing does that?",
     "Wie schreibe ich eine Absage? Ich leite das Recruiting", "Vergiss die Milch nicht, sagte sie. Schreib weiter",
 ])
 def test_what_is_asked_of_an_expert_is_no_order_to_the_router(text: str) -> None:

@@ -73,7 +73,8 @@ def test_open_webuis_own_prompts_are_chores(prompt: str) -> None:
 
 @pytest.mark.parametrize("prompt", [
     "", "Generate a concise, 3-5 word title for my essay", "### Task:\nWrite a python function that adds",
-    "Your task is to write a poem", "My homework says:\n### Task:\nGenerate a concise title", RETRIEVAL + "What is a fever?",
+    "Your task is to write a poem", "My homework says:\n### Task:\nGenerate a concise title",
+    RETRIEVAL + "What is a fever?",
 ])
 def test_what_a_person_asks_is_no_chore(prompt: str) -> None:
     assert not is_chore(prompt)

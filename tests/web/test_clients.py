@@ -177,7 +177,7 @@ def test_openai_knows_each_error_by_its_class(gpt: openai.OpenAI, upstream: Fake
     with pytest.raises(openai.InternalServerError) as down:
         gpt.chat.completions.create(model="math", messages=say("x"))
     assert (down.value.status_code, down.value.code) == (503, "no_expert_available")
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError, match='"math" does not support embeddings'):
         gpt.embeddings.create(model="math", input="x")
 
 

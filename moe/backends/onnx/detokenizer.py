@@ -31,9 +31,18 @@ class Detokenizer:
         self._ids.append(token)
         text = self._decode(self._ids)
         pending = len(self._ids) - self._said
-        if text.endswith(BROKEN) and pending < MOST_PENDING:
-            return ""
-        return self._advance(text)
+        if not text.endswith(BROKEN):
+            return self._advance(text)
+        return self._say_broken() if pending >= MOST_PENDING else ""
+
+    def _say_broken(self) -> str:
+        """All that will never be a character, without what may still begin one at the end."""
+        begun = next((count for count in (3, 2, 1) if self._decode(self._ids[-count:]) == BROKEN), 0)
+        split = len(self._ids) - begun
+        self._ids, rest = self._ids[:split], self._ids[split:]
+        piece = self._advance(self._decode(self._ids))
+        self._ids += rest
+        return piece
 
     def flush(self) -> str:
         """What the pending tokens are, whole or not."""

@@ -34,6 +34,9 @@ def chat() -> None:
     kit.has(text_of(reply), kit.ANSWER)
     kit.same((reply.type, reply.stop_reason), ("message", "end_turn"))
     kit.holds(reply.usage.output_tokens > 0, "no usage")
+    if local := PLAN["local"]:
+        asked = [{"role": "user", "content": local["question"]}]
+        kit.same(text_of(ask(model=local["model"], messages=asked, extra_body={"temperature": 0})), local["answer"])
     counted = client.messages.count_tokens(model=MODEL, messages=HELLO)
     kit.holds(0 < counted.input_tokens < 50, f"{counted.input_tokens} tokens")
 

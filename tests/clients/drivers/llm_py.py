@@ -27,6 +27,10 @@ def ask(model: str, *words: str) -> str:
     return call("prompt", "-m", f"ollama/{model}", "--no-log", *words)
 
 
+def model() -> llm.Model:
+    return llm.get_model(f"ollama/{MODEL}")
+
+
 def list_models() -> None:
     listed = call("models", "list")
     kit.has(listed, f"ollama/{MODEL}:latest")
@@ -43,7 +47,7 @@ def chat() -> None:
 
 
 def stream() -> None:
-    kit.has(kit.several(llm.get_model(f"ollama/{MODEL}").prompt(kit.HELLO, stream=True)), kit.ANSWER)
+    kit.has(kit.several(model().prompt(kit.HELLO, stream=True)), kit.ANSWER)
 
 
 def tools() -> None:
@@ -52,18 +56,17 @@ def tools() -> None:
         return kit.SUNNY
 
     for streams in (True, False):
-        chain = llm.get_model(f"ollama/{MODEL}").conversation().chain(kit.WEATHER, tools=[get_weather], stream=streams)
+        chain = model().conversation().chain(kit.WEATHER, tools=[get_weather], stream=streams)
         kit.has(chain.text(), kit.SUNNY)
 
 
 def schema() -> None:
-    kit.person(ask(MODEL, "--schema", json.dumps(kit.PERSON), kit.HELLO))
+    kit.person(model().prompt(kit.HELLO, schema=kit.PERSON, stream=False).text())
 
 
 def vision() -> None:
-    picture = Path.home() / "pixel.png"
-    picture.write_bytes(base64.b64decode(PLAN["pixel"]))
-    kit.has(ask(MODEL, "-a", str(picture), kit.HELLO), "(1 images)")
+    picture = llm.Attachment(type="image/png", content=base64.b64decode(PLAN["pixel"]))
+    kit.has(model().prompt(kit.HELLO, attachments=[picture]).text(), "(1 images)")
 
 
 def embed() -> None:

@@ -18,6 +18,9 @@ def chat() -> None:
     kit.has(reply.output_text, kit.ANSWER)
     kit.same(reply.status, "completed")
     kit.holds(reply.usage and reply.usage.output_tokens > 0, "no usage")
+    if local := PLAN["local"]:
+        reply = client.responses.create(model=local["model"], input=local["question"], temperature=0)
+        kit.same(reply.output_text, local["answer"])
 
 
 def stream() -> None:

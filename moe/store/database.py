@@ -1,0 +1,91 @@
+"""One SQLite file: opened when it is first needed, its tables made by numbered migrations."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import MoeError
+
+log = logging.getLogger("moe.store")
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+WAIT_S = 5.0
+
+
+class NotStored(MoeError):
+    """The file cannot be read or written; the log says why."""
+
+    code = "not_kept"
+
+    def __init__(self) -> None:
+        super().__init__("nothing can be kept now: the server's data folder cannot be used")
+
+
+class Database:
+    """Thread-safe; one transaction at a time. Whatever goes wrong with the file is NotStored."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.file.exists()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is done in the block is done as a whole, or not at all. Raises NotStored."""
+        with self._lock:
+            try:
+                connection = self._open()
+                with connection:
+                    yield connection
+            except (sqlite3.Error, OSError) as error:
+                log.error("%s cannot be used: %s", self.file, error)
+                raise NotStored from error
+
+    def compact(self) -> None:
+        """Gives the room of what was deleted back to the disk. Raises NotStored."""
+        with self._lock:
+            try:
+                self._open().execute("VACUUM")
+            except (sqlite3.Error, OSError) as error:
+                log.error("%s cannot be used: %s", self.file, error)
+                raise NotStored from error
+
+    def close(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # it holds what people said
+            connection = sqlite3.connect(self.file, timeout=WAIT_S, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA secure_delete = ON")
+                _migrate(connection)
+            except sqlite3.Error:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings the tables from the number that the file has to the newest."""
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    for script in sorted(MIGRATIONS.glob("*.sql")):
+        number = int(script.name.partition("_")[0])
+        if number > done:
+            text = script.read_text(encoding="utf-8")
+            connection.executescript(f"BEGIN;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
