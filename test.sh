@@ -6,4 +6,6 @@ cd "$(dirname "$0")"
 ./setup.sh --full --with test </dev/null
 venv/bin/python -m ruff check .
 venv/bin/python -m mypy
+# Most tests wait for sockets and children: a file for each core. With arguments all in one, as a measurement needs it.
+[ $# -gt 0 ] || set -- -n auto --maxprocesses 4 --dist loadfile
 exec venv/bin/python -m pytest -q "$@"

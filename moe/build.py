@@ -25,9 +25,9 @@ from .backends.queues import Queues
 from .backends.resident import Resident
 from .backends.shelf import Shelf
 from .config import Config, Settings
-from .core import Expert
 from .embed import Embedder, Encoders, OpenAiTokens
 from .errors import NotReady
+from .experts import Expert
 from .metrics import Statistics
 from .pipeline.breaker import Breaker
 from .pipeline.dispatch import Dispatcher

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+KeepAlive = str | int | float
+
 _INT64 = range(-(2**63), 2**63)
 _DURATION = re.compile(r"[-+]?(?:[0-9]+|(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+)")
 

@@ -8,8 +8,8 @@ from . import net
 from .backends.catalog import Catalog
 from .backends.local import LocalModels
 from .config import Config, Settings
-from .core import Expert
 from .errors import ConfigError, Unreachable
+from .experts import Expert
 from .net import OLLAMA_PORT
 
 EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared only

@@ -25,8 +25,9 @@ import requests
 from moe.backends.api import Api
 from moe.backends.engine import Engine
 from moe.config import RunnerConfig
-from moe.core import ChatRequest, Expert, Message, Text
+from moe.core import ChatRequest, Message, Text
 from moe.errors import UpstreamFailure
+from moe.experts import Expert
 from tests.fakes import (
     FakeModel,
     FakeOllama,

@@ -11,7 +11,9 @@ import pytest
 from moe.config.settings import ROOT
 
 FLOORS = (
-    {"core", "errors", "options", "__version__"},
+    {"errors", "options", "__version__"},
+    {"experts"},
+    {"core"},
     {"net", "replies"},
     {"config", "metrics", "log", "hub", "aliases"},
     {"engines"},

@@ -18,7 +18,8 @@ from app import create_app
 from moe.config import Settings
 from moe.config.schema import ConfigFile, ExpertsFile
 from moe.config.settings import ROOT
-from moe.core import Decision, Expert
+from moe.core import Decision
+from moe.experts import Expert
 from moe.routing.names import RESERVED
 from moe.service import Service
 from moe.web.guard import EXPOSED_HEADERS

@@ -13,8 +13,8 @@ import pytest
 
 from moe.config import Config, MemoryConfig, Settings
 from moe.config.schema import EngineConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
-from moe.core import Expert
 from moe.errors import ConfigError
+from moe.experts import Expert
 from moe.upstreams import check_addresses, default_ollama, is_self
 
 HERE = Path("nowhere")

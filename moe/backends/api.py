@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..config import RunnerConfig, secret
-from ..core import ChatRequest, Chunk, Embedded, EmbedRequest, Expert
+from ..core import ChatRequest, Chunk, Embedded, EmbedRequest
 from ..errors import BackendError, BadAnswer, NotReady
+from ..experts import Expert
 from .api_wire import write_extras, write_request
 from .base import BEAT, HEARTBEAT_S, Chunks
 from .embedding import Steps

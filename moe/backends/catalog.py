@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from .. import net
-from ..core import Expert
 from ..errors import BackendError
+from ..experts import Expert
 from ..replies import ModelCard
 from .choice import choose
 from .inventory import UpstreamModel, card, find_name

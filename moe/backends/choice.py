@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from ..core import Expert
+from ..experts import Expert
 from .inventory import UpstreamModel
 
 # What people run well for each domain, best first; a name without a tag stands for the whole family.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from ..core import KeepAlive
 from ..errors import UpstreamRefusal
+from ..options import KeepAlive
 
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}

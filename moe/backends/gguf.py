@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core import ChatRequest, Expert
+from ..core import ChatRequest
 from ..errors import NotReady
+from ..experts import Expert
 from ..replies import ModelCard
 from .dialogue.template import may_think, takes_tools
 from .eviction import Source

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import EngineConfig, RunnerConfig
-from ..core import ChatRequest, Expert
+from ..core import ChatRequest
 from ..errors import NotReady
+from ..experts import Expert
 from ..replies import ModelCard
 from .base import Backend, Chunks
 from .gguf import Gguf

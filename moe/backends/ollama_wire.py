@@ -12,21 +12,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..core import (
-    ChatRequest,
-    Chunk,
-    Done,
-    Image,
-    KeepAlive,
-    Message,
-    Text,
-    Thinking,
-    TokenLogprob,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
+from ..core import ChatRequest, Chunk, Done, Image, Message, Text, Thinking, TokenLogprob, ToolCall, ToolResult, Usage
 from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
+from ..options import KeepAlive
 from .base import BEAT
 from .logprobs import read_logprobs
 

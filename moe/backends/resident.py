@@ -12,8 +12,9 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from msgspec import Struct
 
 from ..config import EngineConfig, RunnerConfig
-from ..core import ChatRequest, Done, Expert, Usage
+from ..core import ChatRequest, Done, Usage
 from ..errors import BackendError, NotReady
+from ..experts import Expert
 from ..replies import ModelCard
 from .base import Chunks
 from .dialogue.prompt import Prompt

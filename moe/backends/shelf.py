@@ -13,8 +13,9 @@ from typing import Any, Generic
 from msgspec import Struct
 
 from ..config import MemoryConfig
-from ..core import Clock, Heartbeat, KeepAlive
+from ..core import Clock, Heartbeat
 from ..errors import BackendError, NotReady, TimedOut
+from ..options import KeepAlive
 from ..replies import ModelCard
 from .base import HEARTBEAT_S
 from .duration import read_keep_alive

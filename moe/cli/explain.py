@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from ..core import ChatRequest, Decision, Expert
+from ..core import ChatRequest, Decision
+from ..experts import Expert
 from ..judge.reasons import (
     Contribution,
     Neighbour,

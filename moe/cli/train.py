@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from ..build import load_router
 from ..config import Config, Settings, read_config
-from ..core import ChatRequest, Example
+from ..core import ChatRequest
 from ..embed import Encoders
 from ..errors import NotReady
+from ..experts import Example
 from ..judge.cases import Case
 from ..judge.report import Report, judge, sum_up
 from ..routing import Router

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..core import Example, Expert
+from ..experts import Example, Expert
 from .places import Path as JsonPath
 from .sheet import Sheet
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
-from ..core import Expert
+from ..experts import Expert
 from ..net import check_url, parse_address, spell_url
 from ..options import is_duration, read_option
 from .places import Path as JsonPath

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from ..core import Expert
+from ..experts import Expert
 from .places import Path as JsonPath
 from .places import Places, spell
 from .schema import FOREIGN, ConfigFile, ExpertsFile, Section

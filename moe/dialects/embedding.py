@@ -10,9 +10,9 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from ..core import Embedded, EmbedRequest, KeepAlive
+from ..core import Embedded, EmbedRequest
 from ..errors import BadRequest
-from ..options import is_duration, read_option
+from ..options import KeepAlive, is_duration, read_option
 from .body import read
 from .wire import encode
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from ..core import ChatRequest, Completion, Image, KeepAlive, Message, Part, Text, Thinking, ToolCall, ToolResult
+from ..core import ChatRequest, Completion, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
-from ..options import is_duration
+from ..options import KeepAlive, is_duration
 from .body import read
 from .image import read_base64
 from .ollama_options import read_sampling

@@ -10,7 +10,8 @@ import numpy as np
 from msgspec import Struct
 
 from ..config.schema import ScoringWeights
-from ..core import Decision, Expert
+from ..core import Decision
+from ..experts import Expert
 from ..routing.formats import FORMATS
 from ..routing.grams import split_grams, split_words
 from ..routing.head import Head

@@ -20,8 +20,9 @@ from ..backends.local import LocalModels
 from ..backends.manage import Manager
 from ..config import Config
 from ..config.rules import RESERVED
-from ..core import Answer, ChatRequest, Decision, Expert
+from ..core import Answer, ChatRequest, Decision
 from ..errors import BadRequest
+from ..experts import Expert
 from ..metrics import Statistics
 from ..replies import ModelCard
 from ..routing.heads import tell_guesses

@@ -10,7 +10,8 @@ from msgspec import Struct, structs
 from ..backends.base import Backend
 from ..backends.builtin import Builtin
 from ..backends.gguf import is_gguf
-from ..core import ChatRequest, Decision, Expert, Message, Text
+from ..core import ChatRequest, Decision, Message, Text
+from ..experts import Expert
 from ..routing.text import is_housekeeping
 from .breaker import Breaker
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import structs
 
 from ..aliases import Alias
-from ..core import ChatRequest, Expert, Message, Role, Text
+from ..core import ChatRequest, Message, Role, Text
+from ..experts import Expert
 from .lineup import prepare
 
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}

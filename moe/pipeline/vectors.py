@@ -21,7 +21,7 @@ from ..backends.queues import Queues
 from ..backends.relay import Told
 from ..config import Config
 from ..config.rules import RESERVED
-from ..core import Decision, Embedded, EmbedRequest, Expert
+from ..core import Decision, Embedded, EmbedRequest
 from ..embed import Encoders, Lent, OnnxEmbedder, OpenAiTokens
 from ..errors import (
     BackendError,
@@ -34,6 +34,7 @@ from ..errors import (
     UpstreamFailure,
     UpstreamRefusal,
 )
+from ..experts import Expert
 from ..log import clean
 from ..replies import ModelCard
 from .lineup import Lineup

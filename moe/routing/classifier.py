@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from .. import engines
 from ..config.schema import Config, RouterConfig
-from ..core import ChatRequest, Decision, Expert
+from ..core import ChatRequest, Decision
 from ..core import Stage as StageName
 from ..embed import CHARS_PER_TOKEN, MAX_TOKENS, excerpt
 from ..errors import NotReady
+from ..experts import Expert
 from .followups import FOLLOW_UPS
 from .stages import Trace
 from .text import clean, join_newest

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..config.schema import RouterConfig
-from ..core import Expert
 from ..embed import Embedder, find_quick
+from ..experts import Expert
 from .followups import FOLLOW_UPS
 from .head import Head
 from .scoring import SIGNALS, Floats, Reading, measure_signals, score, softmax

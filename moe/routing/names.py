@@ -8,8 +8,9 @@ from typing import Protocol
 
 from ..config.rules import RESERVED
 from ..config.schema import Config
-from ..core import Decision, Expert
+from ..core import Decision
 from ..errors import ModelNotFound
+from ..experts import Expert
 
 _CLOUD_MODEL = re.compile(r"gpt-.*|claude-.*|o[0-9].*", re.DOTALL)
 

@@ -10,8 +10,9 @@ from typing import Literal
 from msgspec.structs import replace
 
 from ..config.schema import Config
-from ..core import ChatRequest, Decision, Expert
+from ..core import ChatRequest, Decision
 from ..embed import Embedder
+from ..experts import Expert
 from .head import Head
 from .meaning import Meaning
 from .names import Models, Names

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..core import Example, Expert
+from ..experts import Example, Expert
 from .formats import FORMATS
 
 # Part of every head's name: a change of what is fitted, or of how a prompt is read, must raise it.

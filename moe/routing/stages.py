@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..config.schema import RouterConfig
-from ..core import ChatRequest, Decision, Expert, Message
+from ..core import ChatRequest, Decision, Message
 from ..core import Stage as StageName
+from ..experts import Expert
 from .keywords import KeywordIndex
 from .meaning import Meaning
 from .names import Models, decide_raw

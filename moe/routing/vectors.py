@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ..core import Expert
 from ..embed import Embedder, Kind
+from ..experts import Expert
 from .scoring import ExpertVectors, Floats, stack_experts
 
 KEPT_ROWS = 20_000

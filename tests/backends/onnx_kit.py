@@ -18,7 +18,8 @@ from moe.backends.base import Backend
 from moe.backends.onnx.backend import Onnx
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig
-from moe.core import ChatRequest, Chunk, Done, Expert, Message, Sampling, Text
+from moe.core import ChatRequest, Chunk, Done, Message, Sampling, Text
+from moe.experts import Expert
 
 MODELS = Path(__file__).parent.parent / "models"
 ANSWERS: dict[str, Any] = json.loads((MODELS / "answers.json").read_text("utf-8"))

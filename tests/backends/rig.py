@@ -14,7 +14,8 @@ from moe.backends.nodes import Node
 from moe.backends.ollama import Ollama
 from moe.backends.preference import Conversations
 from moe.config import RunnerConfig
-from moe.core import ChatRequest, Chunk, Done, Expert, Heartbeat, Message, Text
+from moe.core import ChatRequest, Chunk, Done, Heartbeat, Message, Text
+from moe.experts import Expert
 from tests.fakes import FakeModel, FakeOllama, FakeOpenAI, Request, Step, fake_ollama, fake_openai
 
 MODEL = "some-model:7b"

@@ -17,8 +17,9 @@ from msgspec import structs
 from moe.backends.api import Api
 from moe.backends.engine import Engine
 from moe.config import RunnerConfig
-from moe.core import Expert, Heartbeat, Image, Message, Sampling, Text, Thinking, ToolCall
+from moe.core import Heartbeat, Image, Message, Sampling, Text, Thinking, ToolCall
 from moe.errors import BackendError, NotReady, Unreachable, UpstreamFailure, UpstreamRefusal
+from moe.experts import Expert
 from tests.backends.rig import MODEL, Rig, api_rig, ask, end_of, said, text_of
 from tests.fakes import (
     SilentPort,

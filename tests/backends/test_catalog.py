@@ -10,7 +10,7 @@ import pytest
 
 from moe.backends.catalog import Catalog
 from moe.backends.nodes import Node
-from moe.core import Expert
+from moe.experts import Expert
 from tests.fakes import FakeModel, FakeOllama, RefusedPort, fake_ollama
 
 GENERAL = Expert(id=1, label="general", model_name="auto")

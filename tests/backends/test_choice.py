@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from moe.backends.choice import PREFERENCES, choose
 from moe.backends.inventory import UpstreamModel
-from moe.core import Expert
+from moe.experts import Expert
 
 GB = 10**9
 SIGHT = ("completion", "vision")

@@ -34,7 +34,6 @@ from moe.core import (
     Chunk,
     Completion,
     Done,
-    Expert,
     Heartbeat,
     Image,
     Message,
@@ -45,6 +44,7 @@ from moe.core import (
     ToolResult,
 )
 from moe.errors import BackendError, NotReady, TimedOut, UpstreamRefusal
+from moe.experts import Expert
 
 from .tiny import CHATML, GENERAL, MATH, MODELS, answers, write_random
 

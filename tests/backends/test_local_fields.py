@@ -15,8 +15,9 @@ from moe.backends.onnx.backend import Onnx
 from moe.backends.resident import Resident
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig, MemoryConfig
-from moe.core import ChatRequest, Completion, Done, Expert, Message, Sampling, Text, Thinking, TokenLogprob, ToolCall
+from moe.core import ChatRequest, Completion, Done, Message, Sampling, Text, Thinking, TokenLogprob, ToolCall
 from moe.errors import BadAnswer
+from moe.experts import Expert
 from tests.backends.rig import end_of, said, text_of
 
 from .tiny import GENERAL, MODELS, write_random

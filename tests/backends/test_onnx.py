@@ -16,20 +16,9 @@ from moe.backends.onnx.files import find_files
 from moe.backends.onnx.model import OnnxModel
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig, MemoryConfig
-from moe.core import (
-    ChatRequest,
-    Completion,
-    Expert,
-    Heartbeat,
-    Image,
-    Message,
-    Sampling,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from moe.core import ChatRequest, Completion, Heartbeat, Image, Message, Sampling, Text, Thinking, ToolCall, ToolResult
 from moe.errors import NotReady, UpstreamRefusal
+from moe.experts import Expert
 
 from .onnx_kit import ANSWERS, MODELS, STORY, ask, copy_model, reach, say, text_of
 

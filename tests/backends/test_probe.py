@@ -20,8 +20,9 @@ from moe.backends.onnx.backend import Onnx
 from moe.backends.probe import probe
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig, MemoryConfig
-from moe.core import ChatRequest, Expert, Message, Text
+from moe.core import ChatRequest, Message, Text
 from moe.errors import NotReady
+from moe.experts import Expert
 
 from .onnx_kit import WORDS, make_chain
 from .tiny import MODELS, write_random

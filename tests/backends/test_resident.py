@@ -21,8 +21,9 @@ from moe.backends.onnx.backend import Onnx
 from moe.backends.resident import Resident
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig, MemoryConfig, RunnerConfig
-from moe.core import ChatRequest, Done, Expert, Heartbeat, Message, Sampling, Text
+from moe.core import ChatRequest, Done, Heartbeat, Message, Sampling, Text
 from moe.errors import BackendError, NotReady, TimedOut
+from moe.experts import Expert
 
 from .tiny import GENERAL, MODELS, write_parts, write_random
 

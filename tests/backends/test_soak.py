@@ -24,7 +24,9 @@ from moe.backends.onnx.backend import Onnx
 from moe.backends.resident import Resident
 from moe.backends.shelf import Shelf
 from moe.config import EngineConfig, MemoryConfig
-from moe.core import ChatRequest, Expert, KeepAlive, Message, Sampling, Text
+from moe.core import ChatRequest, Message, Sampling, Text
+from moe.experts import Expert
+from moe.options import KeepAlive
 from tests.live import live_server
 from tests.talk import talk
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from rapidfuzz import fuzz, process
 
-from moe.core import Expert
 from moe.embed import Embedder
+from moe.experts import Expert
 from moe.routing.text import clean
 from tests.bench.prompts import Answer
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from moe.core import Example
+from moe.experts import Example
 
 # The labels of prompts that no expert fits, and what a router answers to them.
 OUTSIDE = frozenset({"fallback", "oos"})

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from moe.config import read_config
-from moe.core import Expert
 from moe.embed import Kind, Rows
+from moe.experts import Expert
 from moe.routing.vectors import VectorCache
 from tests.bench.lemoe import Formula
 from tests.bench.marks import cover, mark, measure_ece

@@ -36,6 +36,8 @@ class Store:
 
         Raises Unavailable.
         """
+        if environment.kind == "node" and not (shutil.which("npm") and shutil.which("node")):
+            raise Unavailable("node and npm are not installed")
         make = self._make_python if environment.kind == "python" else self._make_node
         runs_on = f"python {sys.version.split()[0]}" if environment.kind == "python" else "node"
         with self._making(environment.name, (*environment.packages, runs_on)) as home:
@@ -49,8 +51,6 @@ class Store:
         _call([str(home / "bin" / "python"), "-m", "pip", "install", *quiet, *packages])
 
     def _make_node(self, home: Path, packages: tuple[str, ...]) -> None:
-        if shutil.which("npm") is None or shutil.which("node") is None:
-            raise Unavailable("node and npm are not installed")
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
         quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")

@@ -20,7 +20,7 @@ PUBLISHED = ROOT.parent / "shared" / "reference" / "ollama-openapi.yaml"
 # Of the examples on Ollama's page.
 NAMED = (FakeModel("gemma4", capabilities=("completion", "tools", "vision", "thinking", "insert")),
          FakeModel("embeddinggemma", capabilities=("embedding",)))
-MOST_EXAMPLES = "15"
+MOST_EXAMPLES = "60"
 LONGEST_S = 300
 # No schema says that a model must exist, so good data may be refused.
 LEFT_OUT = ("--exclude-checks", "positive_data_acceptance")

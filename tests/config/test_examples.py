@@ -8,7 +8,7 @@ import pytest
 
 from moe.config import read_config
 from moe.config.settings import ROOT
-from moe.core import Example
+from moe.experts import Example
 from tests.config.files import FALLBACK, expert, problems_of, warnings_of, write_folder
 
 

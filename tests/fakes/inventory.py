@@ -201,4 +201,4 @@ def _to_process(model: FakeModel, load: Load) -> dict[str, Any]:
 
 
 def _expiry(keep_s: float) -> datetime:
-    return datetime.now(timezone.utc) + timedelta(seconds=keep_s)
+    return datetime.now(timezone.utc) + timedelta(seconds=min(keep_s, FOR_EVER_S))

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from moe.backends.echo import Echo
-from moe.core import ChatRequest, Completion, Decision, Expert, Image, Message, Sampling, Text
+from moe.core import ChatRequest, Completion, Decision, Image, Message, Sampling, Text
+from moe.experts import Expert
 from moe.pipeline.breaker import Breaker
 from moe.pipeline.lineup import Lineup, prepare, raw_expert
 

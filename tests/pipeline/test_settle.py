@@ -15,7 +15,6 @@ from moe.core import (
     Completion,
     Decision,
     Done,
-    Expert,
     Finish,
     Heartbeat,
     Message,
@@ -26,6 +25,7 @@ from moe.core import (
     Usage,
 )
 from moe.errors import BrokenStream
+from moe.experts import Expert
 from moe.metrics import Statistics
 from moe.pipeline.settle import settle
 

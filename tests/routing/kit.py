@@ -19,8 +19,9 @@ from moe.config.schema import (
     RunnerConfig,
     ServerConfig,
 )
-from moe.core import ChatRequest, Expert, Image, Message, Text
+from moe.core import ChatRequest, Image, Message, Text
 from moe.embed import Kind, Rows
+from moe.experts import Expert
 from moe.routing import Models, NoModels, Router, build_router
 
 FALLBACK = Expert(id=0, label="fallback")

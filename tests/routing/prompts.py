@@ -12,7 +12,7 @@ from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
-from moe.core import Example, Expert
+from moe.experts import Example, Expert
 
 EXAMPLES = {
     "doctor": ("my head hurts", "i have a fever", "which pill helps against pain", "my knee hurts at night",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from moe.config.schema import RouterConfig
-from moe.core import ChatRequest, Completion, Decision, Expert
+from moe.core import ChatRequest, Completion, Decision
 from moe.errors import NotReady
+from moe.experts import Expert
 from moe.routing import NoModels, Router, build_router
 from moe.routing.classifier import ClassifierStage, Shares, load_stage, match
 from moe.routing.stages import Trace

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from moe.core import Example, Expert
+from moe.experts import Example, Expert
 from moe.routing.fit import fit_head
 from moe.routing.head import Head
 from moe.routing.rows import Row, gather_rows

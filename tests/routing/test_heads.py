@@ -16,8 +16,9 @@ import pytest
 from moe.config import Settings
 from moe.config.schema import Config
 from moe.config.settings import ROOT
-from moe.core import Decision, Example
+from moe.core import Decision
 from moe.embed import Embedder, load_embedder
+from moe.experts import Example
 from moe.routing import NoModels, Router, build_router
 from moe.routing.fitting import Fitting
 from moe.routing.heads import KEPT, Heads, make_task, open_head, tell_guesses

@@ -13,7 +13,6 @@ from moe.core import (
     Completion,
     Decision,
     Done,
-    Expert,
     Heartbeat,
     Message,
     Sampling,
@@ -25,6 +24,7 @@ from moe.core import (
     Usage,
 )
 from moe.errors import BrokenStream
+from moe.experts import Expert
 from moe.replies import Whole
 from moe.web.choices import LARGEST_SEED, Gathering, Turn, answer_all, close
 
