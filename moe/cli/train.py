@@ -58,7 +58,7 @@ def _train(options: argparse.Namespace, terminal: Terminal) -> int:
     start = open_start(Path(options.start) if options.start
                        else find_weights(settings.models_folder, may_fetch=options.fetch))
     plan = Plan(epochs=options.epochs, batch=options.batch_size, rate=options.learning_rate,
-                max_tokens=options.max_tokens, seed=options.seed)
+                max_tokens=min(options.max_tokens, start.most_tokens), seed=options.seed)
     terminal.print(f"{len(cases)} prompts for {len(teaching.labels)} experts, {int(teaching.held.sum())} of them held "
                    f"out; starting from {start.name}")
     made = make(teaching, start, plan, folder, told=lambda share, step: draw(share, step, terminal),

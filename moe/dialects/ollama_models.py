@@ -12,6 +12,7 @@ from typing import Any
 from ..replies import ModelCard
 
 UNKNOWN_CONTEXT_TOKENS = 8192
+LAST_TOLD_S = 10_000_000_000
 NEVER = "2318-01-01T00:00:00Z"  # about where Ollama's own "for ever" ends; year 9999 overflows in some time zones
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 TEMPLATE = "{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"
@@ -66,10 +67,21 @@ def _entry(card: ModelCard) -> dict[str, Any]:
         "model": name,
         "modified_at": _date(card.modified),
         "size": card.size,
-        "digest": card.digest or hashlib.sha256(name.encode()).hexdigest(),
+        "digest": _digest(card),
         "details": _details(card),
         "capabilities": list(card.capabilities),
     }
+
+
+def _digest(card: ModelCard) -> str:
+    """An expert has one of its own: clients take two names with one digest as one model, and would lose its prompt.
+
+    One that is made up changes with what the model can do, since clients keep that by digest.
+    """
+    if card.digest and card.kind != "expert":
+        return card.digest
+    own = (tagged(card.name), card.digest, *card.capabilities)
+    return hashlib.sha256("\n".join(own).encode()).hexdigest()
 
 
 def _loaded(card: ModelCard) -> dict[str, Any]:
@@ -145,4 +157,7 @@ def _one_line(text: str) -> str:
 
 
 def _date(unix_s: float) -> str:
+    """A time beyond what a calendar can tell, as of a `keep_alive` of a million years, is never."""
+    if unix_s >= LAST_TOLD_S:
+        return NEVER
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat().replace("+00:00", "Z")

@@ -17,6 +17,7 @@ from msgspec import Struct
 from .. import engines
 from ..embed import CHARS_PER_TOKEN, GRAPH, MAX_TOKENS, excerpt
 from ..encoders.workshop import Workshop, quantise
+from ..errors import NotReady
 from ..routing.classifier import load_classifier
 from ..routing.text import clean
 from .calibration import fit_temperature
@@ -76,7 +77,7 @@ def make(teaching: Teaching, start: Start, plan: Plan, folder: Path, *, told: To
         shop = Workshop(scratch / "product", scratch, scratch)
         shop.product.mkdir()
         _write_words(start, teaching.labels, plan, shop.product)
-        lessons, held = (_tokenise(teaching, is_held, shop.product, plan) for is_held in (False, True))
+        lessons, held = (_tokenise(teaching, is_held, start, plan) for is_held in (False, True))
         best = _follow(learner.learn(lessons, held, told), said)
         model = build(learner.give(), start.sheet, start.pooling, max_tokens=plan.max_tokens)
         bits, rated = _write_graph(model, teaching, shop, best.accuracy)
@@ -123,12 +124,14 @@ def _follow(epochs: Iterator[Epoch], said: Callable[[Epoch], None]) -> Epoch:
     return best
 
 
-def _tokenise(teaching: Teaching, is_held: bool, folder: Path, plan: Plan) -> Lessons:
-    """As the classifier does it."""
-    tokenizer = engines.open_tokenizer(folder / WORDS)
+def _tokenise(teaching: Teaching, is_held: bool, start: Start, plan: Plan) -> Lessons:
+    """As the classifier does it. Raises NotReady for a tokenizer of another model."""
+    tokenizer = engines.open_tokenizer(start.folder / WORDS)
     tokenizer.enable_truncation(max_length=plan.max_tokens)
     prompts = teaching.take(is_held)
     ids = [engines.encode(tokenizer, [prompt.text], adds_marks=True) for prompt in prompts]
+    if max(map(max, ids)) >= start.sheet["vocab_size"]:
+        raise NotReady(f"{start.folder} is nothing to begin from: its tokenizer has words that its weights lack")
     return Lessons(ids, teaching.place(prompts))
 
 

@@ -40,6 +40,10 @@ class Start(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return self.folder.name
 
+    @property
+    def most_tokens(self) -> int:
+        return int(self.sheet["max_position_embeddings"])
+
     def read_weights(self) -> Weights:
         """The encoder's own, without those of any head it was saved with. Raises NotReady."""
         from safetensors import SafetensorError  # noqa: PLC0415

@@ -28,15 +28,16 @@ SCALE = 0.2  # smaller weights than trained ones have, for they are to be traine
 
 
 def make_start(folder: Path, **about: Any) -> Path:
-    """A BertModel as transformers save one; `about` is laid over its config.json."""
+    """A BertModel as transformers save one; `about` is laid over its config.json, and its weights are as that says."""
     folder.mkdir(parents=True)
     words = [*MARKS, *sorted({word for words in TOPICS.values() for word in words})]
-    sheet = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12, "vocab_size": len(words), **SHAPE}
+    sheet = {"model_type": "bert", "hidden_act": "gelu", "layer_norm_eps": 1e-12, "vocab_size": len(words), **SHAPE,
+             **about}
     weights = {f"bert.{name}": (value - name.endswith("Norm.weight")) * SCALE + name.endswith("Norm.weight")
                for name, value in random_weights(sheet).items()}
     save_file({**weights, "cls.predictions.bias": weights["bert.embeddings.LayerNorm.bias"]},
               folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(sheet | about), "utf-8")
+    (folder / "config.json").write_text(json.dumps(sheet), "utf-8")
     tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), Whitespace()
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from moe.errors import NotReady
 from moe.routing.classifier import load_classifier
 from moe.training import making
 from moe.training.learner import Epoch, Plan
@@ -108,6 +109,13 @@ def test_a_former_folder_comes_back_where_the_new_one_cannot_be_placed(tmp_path:
         pass  # nothing was made
     assert [file.name for file in (tmp_path / "mine").iterdir()] == [CARD]
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_tokenizer_of_another_model_is_a_clear_error(start: Start, tmp_path: Path) -> None:
+    other = open_start(make_start(tmp_path / "other", vocab_size=9))
+    with pytest.raises(NotReady, match="its tokenizer has words that its weights lack"):
+        train(other, tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_only_what_was_made_so_is_replaced(tmp_path: Path) -> None:

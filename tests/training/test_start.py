@@ -26,7 +26,7 @@ print(find_weights(Path({models!r}), may_fetch=True))
 def test_the_encoder_s_weights_are_read_without_those_of_a_former_head(tmp_path: Path) -> None:
     start = open_start(make_start(tmp_path / "tiny"))
     weights = start.read_weights()
-    assert (start.name, start.pooling) == ("tiny", "mean")
+    assert (start.name, start.pooling, start.most_tokens) == ("tiny", "mean", 40)
     assert {name.partition(".")[0] for name in weights} == {"embeddings", "encoder"}
     assert weights["embeddings.position_embeddings.weight"].shape == (40, 32)
 
