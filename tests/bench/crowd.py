@@ -18,7 +18,7 @@ from tests.bench.speaker import AT_LENGTH, CHAT, EMBEDDER
 
 # Of all streams, and of answers that come whole; some are over before their client wants to leave.
 LEAVING, LEAVING_WHOLE, SLOW = 0.35, 0.05, 0.05
-LEAVES_WITHIN_S = 0.3
+LEAVES_WITHIN_S, LEAVES_TINY_WITHIN_S = 0.3, 0.06
 AFTER_FAULT_S = 0.2
 SLOW_BUFFER_BYTES, SLOW_PAUSE_S = 2048, 0.02
 FAULTS = (b'{"error"', b'"error":{', b"event: error")
@@ -39,6 +39,7 @@ class Kind(NamedTuple):
     weight: int = 4
     streams: bool = False
     status: int = 200
+    leaves_within_s: float = LEAVES_WITHIN_S
 
 
 class Tally:
@@ -106,8 +107,9 @@ def list_kinds(local: str = "") -> list[Kind]:
         Kind("nonsense: half a body", _halve, b"", weight=1, status=0),
     ]
     if local:
-        kinds += _talks("a model in the process", OPENAI, "messages", (b'"finish_reason":"', b"data: [DONE]"),
-                        models=(local,), max_tokens=48)
+        talks = _talks("a model in the process", OPENAI, "messages", (b'"finish_reason":"', b"data: [DONE]"),
+                       models=(local,), max_tokens=48)
+        kinds += [talk._replace(leaves_within_s=LEAVES_TINY_WITHIN_S) for talk in talks]
     return kinds
 
 
@@ -148,7 +150,7 @@ async def _visit(client: Client, kind: Kind, tally: Tally, random: Random) -> Cl
         return _leave(client)
     asking = asyncio.ensure_future(client.ask(request))
     leaves = random.random() < (LEAVING if kind.streams else LEAVING_WHOLE)
-    await asyncio.wait([asking], timeout=random.uniform(0, LEAVES_WITHIN_S) if leaves else HANG_S)
+    await asyncio.wait([asking], timeout=random.uniform(0, kind.leaves_within_s) if leaves else HANG_S)
     if asking.done():
         _check(kind, asking.result(), client, tally)
         return client if asking.result().keeps_alive else _leave(client)

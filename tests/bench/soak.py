@@ -31,8 +31,11 @@ MARKER = "soak"
 LOCAL = "soak-tiny"
 SAMPLE_S = 3.0
 # What may be there more at the end than after the warm-up; descriptors include idle connections to upstreams.
-LIMITS: Mapping[str, tuple[float, str]] = {
-    "rss_mb": (20, "MB"), "threads": (2, "threads"), "descriptors": (12, "descriptors"), "children": (0, "processes"),
+LIMITS: Mapping[str, tuple[str, float, str]] = {
+    "rss_mb": ("RSS", 20, "MB"),
+    "threads": ("threads", 2, "threads"),
+    "descriptors": ("descriptors", 12, "descriptors"),
+    "children": ("children", 0, "processes"),
 }
 
 
@@ -177,7 +180,8 @@ def take(pid: int) -> Vitals:
 
 def judge(course: Course) -> list[Verdict]:
     before, after = course.warm._asdict(), course.end._asdict()
-    return [Verdict(f"{name}, at the end beyond the warm-up".replace("rss_mb", "RSS"), after[name] - before[name], limit, unit) for name, (limit, unit) in LIMITS.items()]
+    return [Verdict(f"{what}, at the end beyond the warm-up", after[name] - before[name], limit, unit)
+            for name, (what, limit, unit) in LIMITS.items()]
 
 
 def tell(plan: Plan, course: Course, tally: Tally) -> Section:
