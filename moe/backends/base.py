@@ -57,3 +57,24 @@ class Counting(Protocol):
 
     def count_tokens(self, request: ChatRequest) -> int | None:
         """How many tokens the prompt is; None when it cannot say without loading a model."""
+
+
+class Modelless:
+    """What holds for a backend that speaks without a model: nothing is out of reach, and nothing takes long."""
+
+    routes = 1
+
+    def is_remote(self, model: str) -> bool:
+        return False
+
+    def trouble(self, model: str) -> str:
+        return ""
+
+    def context_tokens(self, model: str) -> int:
+        return 0
+
+    def first_token_limit_s(self, request: ChatRequest) -> float:
+        return 1.0
+
+    def idle_limit_s(self, model: str) -> float:
+        return 1.0

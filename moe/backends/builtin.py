@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core import ChatRequest, Chunk, Decision, Done, Text, Usage
-from .base import Chunks
+from .base import Chunks, Modelless
 
 _GENERAL = "No language model is connected yet, so this prompt cannot be answered."
 
 
-class Builtin:
+class Builtin(Modelless):
     """Never fails and needs nothing."""
-
-    routes = 1
 
     def chat(self, request: ChatRequest) -> Chunks:
         yield from _say(_GENERAL)
@@ -39,21 +37,6 @@ class Builtin:
 
     def ignores(self, request: ChatRequest) -> tuple[str, ...]:
         return ()
-
-    def is_remote(self, model: str) -> bool:
-        return False
-
-    def trouble(self, model: str) -> str:
-        return ""
-
-    def context_tokens(self, model: str) -> int:
-        return 0
-
-    def first_token_limit_s(self, request: ChatRequest) -> float:
-        return 1.0
-
-    def idle_limit_s(self, model: str) -> float:
-        return 1.0
 
 
 def _say(text: str) -> Iterator[Chunk]:

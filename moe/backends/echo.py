@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from ..core import ChatRequest, Done, Text, Usage
-from .base import Chunks
+from .base import Chunks, Modelless
 from .wishes import find_asked
 
 
-class Echo:
+class Echo(Modelless):
     """Answers with the last user message (or the bare prompt), word by word; counts words as tokens."""
-
-    routes = 1
 
     def chat(self, request: ChatRequest) -> Chunks:
         if request.only_loads:
@@ -30,18 +28,3 @@ class Echo:
     def ignores(self, request: ChatRequest) -> tuple[str, ...]:
         return find_asked(request, "logprobs", "logit_bias", "seed", "stop", "presence_penalty", "frequency_penalty",
                           "reasoning_effort")
-
-    def is_remote(self, model: str) -> bool:
-        return False
-
-    def trouble(self, model: str) -> str:
-        return ""
-
-    def context_tokens(self, model: str) -> int:
-        return 0
-
-    def first_token_limit_s(self, request: ChatRequest) -> float:
-        return 1.0
-
-    def idle_limit_s(self, model: str) -> float:
-        return 1.0
