@@ -21,7 +21,7 @@ Without options: what the first answer over Ollama needs, and what the config an
   --with SET        add a set; may be repeated
                       api     LiteLLM, for experts of type "api"
                       local   llama-cpp-python, for GGUF files (compiled here, about ten minutes)
-                      torch   PyTorch and sentence-transformers, for encoders without ONNX
+                      torch   PyTorch and sentence-transformers, for encoders without ONNX and for `moe train`
                       extra   SymPy and the Redis client
                       test    pytest, mypy, ruff and the clients that ./test.sh uses
   --model [NAME]    a model for this process, from Hugging Face (or $HF_ENDPOINT) into the models folder; brings the

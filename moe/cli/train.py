@@ -63,7 +63,7 @@ def _train(options: argparse.Namespace, terminal: Terminal) -> int:
                    f"out; starting from {start.name}")
     made = make(teaching, start, plan, folder, told=lambda share, step: draw(share, step, terminal),
                 said=lambda epoch: _say_epoch(epoch, terminal))
-    terminal.print(describe(made, folder))
+    terminal.print(f"{options.out}: {describe(made, folder)}")
     if options.compare:
         print_lines(compare(cases, teaching, config, settings, folder=folder, terminal=terminal), terminal)
     print_lines(["", "to use it, in config.json:", spell_config(folder, settings)], terminal)
@@ -105,7 +105,7 @@ def prepare(cases: Sequence[Case], config: Config, options: argparse.Namespace) 
 
 def describe(made: Made, folder: Path) -> str:
     megabytes = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    return (f"{folder}: epoch {made.epoch} was the best; weights in {made.bits} bits, {megabytes:.0f} MB; "
+    return (f"epoch {made.epoch} was the best; weights in {made.bits} bits, {megabytes:.0f} MB; "
             f"temperature {made.temperature:.2f}")
 
 

@@ -13,7 +13,7 @@ from ..experts import Example, Expert
 from .formats import FORMATS
 
 # Part of every head's name: a change of what is fitted, or of how a prompt is read, must raise it.
-FIT_VERSION = 4
+FIT_VERSION = 5
 ENOUGH_EXAMPLES = 20
 KEYWORD_WEIGHT = 0.3
 
