@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from .errors import BadRequest, MoeError
+from .files import set_aside, whole
 
 MOST_ALIASES = 500
 MOST_BYTES = 32 << 20
@@ -93,7 +92,7 @@ class Aliases:
                 raise ValueError(f"it is larger than {MOST_BYTES >> 20} MB")
             kept = msgspec.json.decode(self._file.read_bytes(), type=_File)
         except (OSError, ValueError) as error:
-            return f"{self._file} cannot be read, so its names are missing: {error}; {self._set_aside()}"
+            return f"{self._file} cannot be read, so its names are missing: {error}; {set_aside(self._file)}"
         self._by_name = {plain(alias.name): alias for alias in kept.aliases[:MOST_ALIASES]}
         return ""
 
@@ -122,32 +121,14 @@ class Aliases:
                 self._write(left)
 
     def _write(self, aliases: dict[str, Alias]) -> None:
-        """A whole new file, renamed into place: a reader or a crash never sees half of one."""
         data = msgspec.json.format(msgspec.json.encode(_File(list(aliases.values()))), indent=1)
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=".aliases-", suffix=".json")
-            try:
-                with os.fdopen(handle, "wb") as out:
-                    out.write(data)
-                    out.flush()
-                    os.fsync(out.fileno())
-                Path(name).replace(self._file)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with whole(self._file) as out:
+                out.write(data)
         except OSError as error:
             log.error("%s cannot be written: %s", self._file, error)
             raise NotKept("the name cannot be kept: the server's data folder cannot be written") from error
         self._by_name = aliases
-
-    def _set_aside(self) -> str:
-        aside = self._file.with_suffix(".broken.json")
-        try:
-            self._file.replace(aside)
-        except OSError as error:
-            return f"it cannot be set aside ({error})"
-        return f"kept as {aside.name}"
 
 
 def is_model_name(name: str) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
+
+from .files import set_aside, whole
 
 log = logging.getLogger("moe.metrics")
 
@@ -54,7 +54,7 @@ class Statistics:
         except FileNotFoundError:
             return ""
         except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
-            return f"{self._file} was unreadable ({error}); {self._set_aside()}, counting starts anew"
+            return f"{self._file} was unreadable ({error}); {set_aside(self._file)}, counting starts anew"
         return ""
 
     def start(self) -> None:
@@ -98,7 +98,8 @@ class Statistics:
                 return
             self._is_dirty = False
             try:
-                self._write(json.dumps({"models": self.snapshot()}, indent=1, sort_keys=True))
+                with whole(self._file) as out:
+                    out.write(json.dumps({"models": self.snapshot()}, indent=1, sort_keys=True).encode())
             except OSError as error:
                 self._is_dirty = True
                 if not self._has_failed:
@@ -106,27 +107,6 @@ class Statistics:
                 self._has_failed = True
             else:
                 self._has_failed = False
-
-    def _write(self, text: str) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=".models-", suffix=".json")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(name).replace(self._file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-    def _set_aside(self) -> str:
-        aside = self._file.with_suffix(".broken.json")
-        try:
-            self._file.replace(aside)
-        except OSError as error:
-            return f"it cannot be set aside ({error})"
-        return f"kept as {aside.name}"
 
     def _save_now_and_then(self) -> None:
         while not self._ended.wait(SAVE_EVERY_S):

@@ -11,7 +11,7 @@ import pytest
 from moe.config.settings import ROOT
 
 FLOORS = (
-    {"errors", "options", "__version__"},
+    {"errors", "files", "options", "__version__"},
     {"experts"},
     {"core"},
     {"net", "replies"},

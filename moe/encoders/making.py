@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from .. import engines
 from ..embed import CARD, GRAPH, open_reader
 from ..errors import NotReady
+from ..files import whole
 from ..hub import HubError, digest
 from .recipes import Bert, Recipe
 from .sources import list_sources
@@ -131,6 +131,5 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 def write(file: Path, text: str) -> None:
     """Whole or not at all."""
-    draft = file.with_name(f".{file.name}")
-    draft.write_text(text + "\n", "utf-8")
-    os.replace(draft, file)
+    with whole(file) as out:
+        out.write(f"{text}\n".encode())

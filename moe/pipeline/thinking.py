@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..backends.dialogue.transcript import dangling
+from ..backends.dialogue.thought import Thought
 from ..core import Chunk, Heartbeat, Text, Thinking, TokenLogprob
 
 _MARKS = {
@@ -43,8 +43,7 @@ class Lifter:
     def __init__(self) -> None:
         self._text = ""
         self._logprobs: tuple[TokenLogprob, ...] = ()
-        self._end = ""
-        self._has_thought = False
+        self._thought = Thought()
         self._read: Callable[[bool], list[Chunk]] | None = self._open
 
     @property
@@ -77,23 +76,16 @@ class Lifter:
         stripped = self._text.lstrip()
         mark = next((mark for mark in _MARKS if stripped.startswith(mark)), None)
         if mark is not None:
-            self._text, self._end, self._read = stripped[len(mark) :], _MARKS[mark], self._think
+            self._text, self._thought, self._read = stripped[len(mark) :], Thought(_MARKS[mark]), self._think
         elif is_last or len(self._text) - len(stripped) > MOST_BLANK or not _may_be_mark(stripped):
             self._read = self._pass
         return []
 
     def _think(self, is_last: bool) -> list[Chunk]:
-        """White space around a thought is no part of it, so what ends a piece waits for what follows."""
-        thought, found, rest = self._text.partition(self._end)
-        if found:
-            self._text, self._read = rest, self._pause
-            certain = thought.rstrip()
-        else:
-            certain = thought[: len(thought) - (0 if is_last else dangling(thought, (self._end,)))].rstrip()
-            self._text = "" if is_last else thought[len(certain) :]
-        said = certain if self._has_thought else certain.lstrip()
-        self._has_thought = self._has_thought or bool(said)
-        return [Thinking(said)] if said else []
+        said, self._text = self._thought.take(self._text, is_last=is_last)
+        if self._thought.is_over:
+            self._read = self._pause
+        return [*said]
 
     def _pause(self, is_last: bool) -> list[Chunk]:
         self._text = self._text.lstrip()

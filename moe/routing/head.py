@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from ..files import whole
 from .grams import Grams, Ints, Sparse
 from .scoring import Floats, Reading, softmax
 
@@ -101,20 +100,13 @@ def admit(gate: Floats, measured: Floats) -> Floats:
 
 def save_head(head: Head, file: Path) -> None:
     """Whole or not at all. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     names = np.frombuffer("\n".join(head.grams.names).encode(), dtype=np.uint8)
     arrays: Arrays = {"names": names, "idf": head.grams.idf, "gram_weights": head.gram_head.weights,
                       "gram_bias": head.gram_head.bias, **_name_arrays(head, "")}
     if head.quick is not None:
         arrays |= _name_arrays(head.quick, QUICK)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        try:
-            np.savez(part, allow_pickle=False, **arrays)
-            part.close()
-            os.replace(part.name, file)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
+    with whole(file) as part:
+        np.savez(part, allow_pickle=False, **arrays)
 
 
 def load_head(file: Path, *, experts: int, dimension: int, quick: int = 0) -> Head | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -14,6 +12,7 @@ import numpy as np
 
 from ..embed import Embedder, Kind
 from ..experts import Expert
+from ..files import whole
 from .scoring import ExpertVectors, Floats, stack_experts
 
 KEPT_ROWS = 20_000
@@ -82,17 +81,11 @@ class VectorCache:
     def _write(self, rows: dict[bytes, Floats]) -> None:
         """Whole or not at all; where nothing can be written the next start just encodes again."""
         keys = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, 32)
-        temporary = None
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._file.parent, suffix=".part", delete=False) as file:
-                temporary = file.name
+            with whole(self._file) as file:
                 np.savez(file, keys=keys, rows=np.stack(list(rows.values())))
-            os.replace(temporary, self._file)
         except OSError as error:
             log.warning("vectors cannot be kept in %s: %s", self._file.parent, error)
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
 
 
 def _keywords(expert: Expert) -> list[str]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from ...core import ChatRequest, Chunk, Text, Thinking
+from ...core import ChatRequest, Chunk, Text
 from ..wishes import offer_tools
 from .calls import read_calls
 from .ledger import Ledger
 from .prompt import Prompt
+from .thought import Thought
 from .transcript import dangling
 
 _THINKING = {"<think>": "</think>", "[THINK]": "[/THINK]"}
@@ -44,8 +45,7 @@ class Speech:
         self._heard = 0
         self._tools = tools
         self._text = ""
-        self._end_of_thought = "</think>"
-        self._has_thought = False
+        self._thought = Thought()
         answer = self._open if tools else self._speak
         self._read: Callable[[bool], list[Chunk]] = self._think if is_thinking else self._begin if thinks else answer
 
@@ -72,7 +72,7 @@ class Speech:
         stripped = self._text.lstrip()
         opened = next((mark for mark in _THINKING if stripped.startswith(mark)), None)
         if opened is not None:
-            self._end_of_thought = _THINKING[opened]
+            self._thought = Thought(_THINKING[opened])
             self._text = stripped[len(opened) :]
             self._read = self._think
         elif is_last or (stripped and dangling(stripped, _THINKING) < len(stripped)):
@@ -80,18 +80,10 @@ class Speech:
         return []
 
     def _think(self, is_last: bool) -> list[Chunk]:
-        """White space around a thought is no part of it, so what ends a piece waits for what follows."""
-        thought, found, rest = self._text.partition(self._end_of_thought)
-        if found:
-            self._text, self._read = rest, self._pause
-            certain = thought.rstrip()
-        else:
-            held = 0 if is_last else dangling(thought, (self._end_of_thought,))
-            certain = thought[: len(thought) - held].rstrip()
-            self._text = thought[len(certain) :]
-        said = certain if self._has_thought else certain.lstrip()
-        self._has_thought = self._has_thought or bool(said)
-        return [Thinking(said)] if said else []
+        said, self._text = self._thought.take(self._text, is_last=is_last)
+        if self._thought.is_over:
+            self._read = self._pause
+        return [*said]
 
     def _pause(self, is_last: bool) -> list[Chunk]:
         """After a thought, and between calls, lie empty lines that belong to neither side."""
