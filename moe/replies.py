@@ -12,16 +12,22 @@ from .core import ChatRequest, Done, TokenLogprob, ToolCall
 class Whole(Struct, frozen=True, kw_only=True):
     """A finished answer, gathered from its chunks; `others` are the further ones, where several were asked for.
 
-    `text_at` is where in the text the tokens of `logprobs` begin: behind an echoed prompt.
+    `text_at` is where in the text the tokens of `logprobs` begin; `refusal` is how it ends, where the model refuses.
     """
 
     text: str = ""
+    refusal: str = ""
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     done: Done = Done()
     logprobs: tuple[TokenLogprob, ...] = ()
     text_at: int = 0
     others: tuple[Whole, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """The text without a refusal, for a dialect that has a place of its own for it."""
+        return self.text.removesuffix(self.refusal)
 
 
 class Head(Struct, frozen=True, kw_only=True):

@@ -162,6 +162,24 @@ def test_a_full_queue_says_so_and_when_to_come_again(
     assert server.gateway.health()["experts"]["fallback"]["breaker"] == "closed"
 
 
+@dialects
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_greedy_client_shuts_nobody_out_and_loses_its_last_place(
+    tmp_path: Path, ollama: FakeOllama, dialect: Dialect, stream: bool
+) -> None:
+    with held(ollama) as gate, serve(tmp_path, ollama, queue=3) as server:
+        crowd = Crowd(server)
+        for number in range(4):
+            crowd.ask("198.51.100.1", f"a{number}", dialect=dialect, stream=stream)
+        crowd.ask("198.51.100.2", "b0")
+        refused = crowd.told[3].result(GUARD_S)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert BUSY in refused.text
+        gate.set()
+        assert crowd.statuses() == [200, 200, 200, 503, 200]
+    assert "b0" in texts(ollama) and "a3" not in texts(ollama)
+
+
 def test_to_wait_for_others_is_no_silence_of_the_model_and_the_line_is_kept_alive(
     tmp_path: Path, ollama: FakeOllama
 ) -> None:

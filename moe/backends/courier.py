@@ -72,7 +72,7 @@ class Sieve(httpx.AsyncByteStream):
         source = aiter(self._source)  # type: ignore[arg-type]  # an async transport's stream is async
         async for piece in source:
             *lines, pending = (pending + piece).split(b"\n")
-            kept = [line + b"\n" for line in lines if is_readable(line)]
+            kept = [mark_refusal(line) + b"\n" for line in lines if is_readable(line)]
             if any(line.rstrip() == LAST for line in lines):
                 await _drain(source)
             if kept:
@@ -97,6 +97,21 @@ def is_readable(line: bytes) -> bool:
         return isinstance(json.loads(data), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def mark_refusal(line: bytes) -> bytes:
+    """An event in which a model refuses, that told where LiteLLM looks too: it skips what says nothing else."""
+    if b'"refusal"' not in line or not line.startswith(b"data:"):
+        return line
+    event = json.loads(line[5:])
+    choices = event.get("choices")
+    has_refused = False
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and delta.get("refusal"):
+            delta["provider_specific_fields"] = {"refusal": delta["refusal"]}
+            has_refused = True
+    return b"data: " + json.dumps(event).encode() if has_refused else line
 
 
 async def _drain(source: AsyncIterator[bytes]) -> None:

@@ -16,12 +16,13 @@ from .inventory import UpstreamModel
 from .nodes import Node, NodeState
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
 from .preference import Conversations, rank
+from .thinkers import always_thinks
 from .wishes import find_asked, must_call, obey, offer_tools
 
 DEFAULT_CONTEXT = 4096
 OUTPUT_RESERVE = 1024
 # A limit is no wish: agents send one of 128,000 with each short question, and memory is taken for what is reserved.
-MOST_RESERVED = 8192
+MOST_RESERVED = 4096
 IMAGE_TOKENS = 1024
 BYTES_PER_TOKEN = 2.5
 PROMPT_TOKENS_PER_S = 50
@@ -91,6 +92,12 @@ class Ollama:
         model = self._describe(request.model)
         cannot_think = model is not None and model.lacks("thinking")
         return find_asked(request, "logit_bias", *(["reasoning_effort"] if cannot_think else []))
+
+    def begins_inside(self, request: ChatRequest) -> bool:
+        """By its name; or where a thought was asked of a model that thinks, and did not come apart."""
+        model = self._describe(request.model)
+        can_think = model is not None and "thinking" in model.capabilities
+        return always_thinks(request.model) or (can_think and bool(request.think))
 
     def first_token_limit_s(self, request: ChatRequest) -> float:
         states = [node.present_state for node in self._nodes]

@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from ..core import ChatRequest, Chunk, Done, Image, Message, Text, Thinking, TokenLogprob, ToolCall, ToolResult, Usage
-from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
+from ..errors import BackendError, BadAnswer, BrokenStream
 from ..options import KeepAlive
 from .base import BEAT
 from .logprobs import read_logprobs
+from .refusal import tell_failure
 
 LONGEST_LINE = 16 * 1024 * 1024
 MOST = 2**53 - 1  # exact in every JSON reader
@@ -161,7 +162,7 @@ def _parse(text: bytes) -> _Line | None:
 
 def _write_chunks(line: _Line, calls: Iterator[int]) -> Iterator[Chunk]:
     if line.error is not None:
-        raise UpstreamFailure(str(line.error)[:2000], upstream_status=500)
+        raise tell_failure(_words(line.error))
     reply = line.message
     thinking = line.thinking if reply is None else reply.thinking
     text = line.response if reply is None else reply.content
@@ -175,6 +176,11 @@ def _write_chunks(line: _Line, calls: Iterator[int]) -> Iterator[Chunk]:
         yield ToolCall(
             call.id or f"call_{next(calls)}_{digest(call.function.name + written):08x}", call.function.name, written
         )
+
+
+def _words(error: Any) -> str:
+    told = error.get("message") if isinstance(error, dict) else error
+    return told if isinstance(told, str) else str(error)
 
 
 def _done(line: _Line) -> Done:

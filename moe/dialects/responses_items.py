@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ..core import Document, ImageLink, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
+from ..core import Document, ImageLink, Message, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
+from .file import read_file
 from .image import read_url
 from .responses_tools import flat_name
 from .tool import role_of
@@ -49,10 +50,12 @@ class Item(Struct):
 
 
 class Reading:
-    """Turns items into messages: what a model thinks, says and calls in one go is one message."""
+    """Turns items into messages: what a model thinks, says and calls in one go is one message. `left_out` names what
+    became of none."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.left_out: list[str] = []
         self._said: list[Part] = []
         self._shown: list[Part] = []
 
@@ -62,7 +65,9 @@ class Reading:
         reader = _READERS.get(kind)
         if reader is not None:
             reader(self, item, where)
-        elif kind not in _LEFT_OUT:
+        elif kind in _LEFT_OUT:
+            self.left_out.append(f"input.{kind}")
+        else:
             raise BadRequest(f"unknown input item type: '{kind[:40]}'", param=f"{where}.type")
 
     def finish(self) -> list[Message]:
@@ -172,11 +177,11 @@ def _read_part(part: ContentPart, where: str) -> tuple[Part, ...]:
             text = _need(part.text, f"{where}.text")
             return (Text(text),) if text else ()
         case "refusal":
-            return (Text(part.refusal),) if part.refusal else ()
+            return (Refusal(part.refusal),) if part.refusal else ()
         case "input_image":
             return (_read_image(part, where),)
         case "input_file":
-            return (_read_file(part, where),)
+            return (read_file(part.file_data, part.filename, f"{where}.file_data"),)
     raise _refuse(f"{where}.type", f"parts of type '{part.type[:40]}' are not supported")
 
 
@@ -185,18 +190,6 @@ def _read_image(part: ContentPart, where: str) -> Part:
     if not isinstance(url, str):
         raise _refuse(f"{where}.image_url", "expected a data: URI or a url; no files are kept here")
     return read_url(url, f"{where}.image_url") if url[:5].lower() == "data:" else ImageLink(url)
-
-
-def _read_file(part: ContentPart, where: str) -> Part:
-    if part.file_data is None:
-        raise _refuse(f"{where}.file_data", "field required: no files are kept here and none are fetched")
-    head, comma, data = part.file_data.partition(",")
-    if not comma:
-        return Document(part.file_data, "", part.filename or "")
-    media_type, *parameters = head.removeprefix("data:").split(";")
-    if "base64" not in parameters:
-        raise _refuse(f"{where}.file_data", "the data: URI must be base64")
-    return Document(data, media_type.lower(), part.filename or "")
 
 
 def _need(value: T | None, where: str) -> T:

@@ -7,9 +7,9 @@ import random
 import time
 from collections.abc import Callable, Iterator
 
-from ..backends.base import HEARTBEAT_S, Backend
+from ..backends.base import HEARTBEAT_S, Backend, Leaving
 from ..config import RunnerConfig
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text, ToolCallPiece
 from ..errors import (
     BackendError,
     BadAnswer,
@@ -125,22 +125,23 @@ class Attempts:
 
     def _hear(self, attempt: Attempt, prepared: ChatRequest, *, is_bound: bool, is_held: bool) -> Iterator[Chunk]:
         """One answer, as the client may see it: at once, or where `is_held` only when it is whole and good."""
-        chunks = self._watch(attempt, prepared)
+        chunks = self._watch(attempt, prepared, is_held=is_held)
         if attempt.form is not None:
             chunks = check(chunks, attempt.form, is_bound=is_bound)
         yield from _hold(chunks) if is_held else chunks
 
-    def _watch(self, attempt: Attempt, prepared: ChatRequest) -> Iterator[Chunk]:
+    def _watch(self, attempt: Attempt, prepared: ChatRequest, *, is_held: bool) -> Iterator[Chunk]:
         """One exchange, watched: silence beyond its limit ends it, and so does an answer without content."""
         expert, backend = attempt.candidate.expert, attempt.candidate.backend
         limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
         chunks = backend.chat(prepared)
         heard = 0.0  # the clock starts with the first chunk: loading an engine is not the model's silence
         try:
-            for chunk in _read(chunks, prepared):
+            for chunk in _read(chunks, prepared, backend, is_held=is_held):
                 heard = heard or time.monotonic()
                 if isinstance(chunk, Heartbeat):
-                    heard = 0.0 if chunk.is_queued else heard
+                    heard = 0.0 if chunk.is_queued or chunk.is_held else heard
+                    limit_s = backend.idle_limit_s(prepared.model) if chunk.is_held else limit_s
                     if heard and time.monotonic() - heard > limit_s:
                         raise TimedOut(f"silent for {limit_s:.0f} s")
                     yield chunk
@@ -153,8 +154,10 @@ class Attempts:
                     attempt.has_started = True
                     limit_s = backend.idle_limit_s(prepared.model)
                     yield Started(expert=expert.label, model=attempt.candidate.model, failed=attempt.failed,
-                                  ignored=backend.ignores(prepared))
+                                  ignored=_find_ignored(attempt.candidate, prepared))
                 yield chunk
+                if isinstance(chunk, ToolCallPiece):
+                    yield _BEAT  # whose dialect has no word for it hears nothing of it
                 heard = time.monotonic()
         finally:
             chunks.close()
@@ -176,9 +179,22 @@ class Attempts:
         return backoff_s if asked_s is None else asked_s + 0.1 * spread
 
 
-def _read(chunks: Iterator[Chunk], prepared: ChatRequest) -> Iterator[Chunk]:
-    """A chat's reasoning is told apart from its answer; a bare text is what it is."""
-    return chunks if _is_bare(prepared) else lift(chunks, is_wanted=prepared.think is not False)
+def _read(
+    chunks: Iterator[Chunk], prepared: ChatRequest, backend: Backend, *, is_held: bool
+) -> Iterator[Chunk]:
+    """A chat's reasoning is told apart from its answer; a bare text is what it is. Where none is wanted, nothing is
+    taken for it that might be answer."""
+    if _is_bare(prepared):
+        return chunks
+    is_wanted = prepared.think is not False
+    begins_inside = isinstance(backend, Leaving) and backend.begins_inside(prepared)
+    return lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_wanted)
+
+
+def _find_ignored(candidate: Candidate, prepared: ChatRequest) -> tuple[str, ...]:
+    """What is asked beside the prompt and meant for APIs, nobody else understands."""
+    beside = () if candidate.expert.type == "api" else tuple(prepared.beside)
+    return (*candidate.backend.ignores(prepared), *beside)
 
 
 def _has_image(request: ChatRequest) -> bool:

@@ -1,4 +1,4 @@
-"""The circuit breaker: after some failures in a row nobody waits for an expert until a single probe succeeds."""
+"""The circuit breaker: after some failures in a row nobody waits for a model until a single probe succeeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ State = Literal["closed", "open", "half-open"]
 
 
 class Breaker:
-    """One expert's breaker; thread-safe. `failures` in a row open it for `cooldown_s`, then one probe may pass."""
+    """That of one model in one place; thread-safe. `failures` in a row open it for `cooldown_s`, then one probe may
+    pass."""
 
     def __init__(self, *, failures: int, cooldown_s: float, clock: Clock) -> None:
         self._limit = failures

@@ -11,11 +11,13 @@ from ..config import RunnerConfig
 from ..core import ChatRequest, Chunk, Decision, Started
 from ..errors import (
     BackendError,
+    BadAnswer,
     BadRequest,
     Busy,
     Crowded,
     InvalidAnswer,
     NotReady,
+    TooManyRequests,
     Unanswered,
     Unreachable,
     UpstreamFailure,
@@ -30,8 +32,11 @@ from .settle import prompt_tokens
 log = logging.getLogger("moe.dispatch")
 
 TOO_LONG = "context_length_exceeded"
+TOO_MANY, FULL = 429, 503
 # What a client calls that which a model lacks.
-_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model"}
+_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "completions": "model"}
+# Who has no right, no money or no such model has none the next time either.
+_LASTING = (401, 402, 403, 404)
 
 
 class Dispatcher:
@@ -115,7 +120,14 @@ class Dispatcher:
             yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
-        raise Unanswered(told, retry_after_s=_find_wait(errors))
+        if decision.stage == "explicit":
+            _complain_for_good(errors, told)
+        raise Unanswered(told, retry_after_s=_find_wait(errors), advice=self._find_advice(decision, errors))
+
+    def _find_advice(self, decision: Decision, errors: list[BackendError]) -> str:
+        """The next step where there is no model at all; what an API lacks is no model of this house."""
+        is_empty = all(isinstance(error, (NotReady, Unreachable)) for error in errors)
+        return self._advice() if is_empty and decision.expert.type != "api" else ""
 
     def _note(self, attempt: Attempt, error: BackendError, context: str) -> None:
         word = "[Auto-Correction]"
@@ -154,19 +166,31 @@ def _complain(errors: list[BackendError]) -> None:
     if isinstance(first, UpstreamRefusal):  # too long, and nobody can take more
         raise first
     for error in errors:
-        if isinstance(error, InvalidAnswer):
+        if isinstance(error, InvalidAnswer) or (isinstance(error, BadAnswer) and not error.is_worth_a_retry):
             raise error
     misfit = next((error for error in errors if isinstance(error, Misfit)), None)
     if misfit is not None and all(isinstance(error, (Misfit, NotReady)) for error in errors):
         raise BadRequest(misfit.message, param=_PARAMS.get(misfit.reason.rpartition(" ")[2]))
     wait_s = _find_wait(errors)
     if wait_s is not None and all(_find_wait([error]) or isinstance(error, (Misfit, NotReady)) for error in errors):
+        if isinstance(first, UpstreamFailure) and first.upstream_status == TOO_MANY:
+            message = f"the model's provider takes no more requests now; try again in {wait_s:.0f} s"
+            raise TooManyRequests(message, retry_after_s=int(wait_s))
         raise Busy(retry_after_s=wait_s)
+
+
+def _complain_for_good(errors: list[BackendError], told: tuple[tuple[str, str], ...]) -> None:
+    """Raises the named expert's own error where that will be the same the next time."""
+    first = next(iter(errors), None)
+    if isinstance(first, UpstreamFailure) and first.upstream_status in _LASTING and _find_wait(errors) is None:
+        first.reason = Unanswered(told).message
+        raise first
 
 
 def _find_wait(errors: Iterable[BackendError]) -> float | None:
     """When to try again, as the first of the upstreams that are only busy says; None where none is."""
-    busy = (error for error in errors if isinstance(error, UpstreamFailure) and error.upstream_status == 503)
+    failures = (error for error in errors if isinstance(error, UpstreamFailure))
+    busy = (error for error in failures if error.upstream_status in (TOO_MANY, FULL))
     return next((max(1.0, error.retry_after_s or 1.0) for error in busy), None)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import structs
 
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Message, Text, TokenLogprob, ToolCall
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Message, Refusal, Text, TokenLogprob, ToolCall
 from ..errors import InvalidAnswer
 from .form import Form, strip_fence
 
@@ -19,25 +19,25 @@ _BEAT = Heartbeat()
 def check(chunks: Iterator[Chunk], form: Form, *, is_bound: bool) -> Iterator[Chunk]:
     """Passes an answer on; raises InvalidAnswer in place of the end of one that breaks the form.
 
-    What was cut at its token limit says so itself and is not judged, and neither is a call. The text of a model that
-    was not bound comes in one piece at the end, without a code block around it.
+    What was cut at its token limit, or filtered, says so itself and is not judged, and neither is a call or a refusal.
+    The text of a model that was not bound comes in one piece at the end, without a code block around it.
     """
     texts: list[str] = []
     logprobs: list[TokenLogprob] = []
-    has_called = False
+    is_other = False
     for chunk in chunks:
-        if isinstance(chunk, Text):
+        if isinstance(chunk, (ToolCall, Refusal)):
+            is_other = True
+        elif isinstance(chunk, Text):
             texts.append(chunk.text)
             logprobs += chunk.logprobs
             if not is_bound:
                 yield _BEAT
                 continue
-        elif isinstance(chunk, ToolCall):
-            has_called = True
         elif isinstance(chunk, Done):
             said = "".join(texts)
             shown = said if is_bound else strip_fence(said)
-            fault = None if has_called or chunk.finish != "stop" else form.judge(shown)
+            fault = None if is_other or chunk.finish != "stop" else form.judge(shown)
             if fault is not None:
                 raise InvalidAnswer(fault.public, said=said, fault=fault.text)
             if shown and not is_bound:

@@ -117,6 +117,7 @@ class Vectors:
             return self._of_expert(request, expert)
         if self.is_encoder(name) or plain(name) in RESERVED:
             return self._encode(request)
+        self._catalog.seek(name)
         found = self._catalog.find(name)
         if found is not None:
             return self._of_nodes(request, found, self._catalog.all_nodes())

@@ -249,7 +249,7 @@ TWO = (WEATHER, {"type": "function", "function": {"name": "sleep", "parameters":
     ("none", []), ({"type": "function", "function": {"name": "sleep"}}, ["sleep"]),
 ])
 def test_the_choice_among_the_tools_is_passed_on_or_kept_here(rig: Rig, choice: Any, offered: list[str]) -> None:
-    rig.plays(answer(tool_calls=[("sleep", {})]))
+    rig.plays(answer("Good night.") if choice == "none" else answer(tool_calls=[("sleep", {})]))
     rig.chat(tools=TWO, tool_choice=choice)
     if rig.is_ollama:
         assert [tool["function"]["name"] for tool in rig.body.get("tools", ())] == offered

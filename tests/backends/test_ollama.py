@@ -37,7 +37,7 @@ def test_a_short_prompt_leaves_the_context_as_it_is(ollama: Rig) -> None:
 
 @pytest.mark.parametrize(("thousands", "output", "context"), [
     (2, None, None), (4, None, 8192), (6, None, 8192), (9, None, 16384), (1, 6000, 8192), (100, None, 131_072),
-    (130, None, 131_072),
+    (130, None, 131_072), (0, 128_000, 8192), (1, 128_000, 8192), (6, 1_000_000, 16384),
 ])
 def test_the_context_doubles_until_prompt_and_output_fit(
     ollama: Rig, thousands: int, output: int | None, context: int | None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe.core import ChatRequest, Document, Image, ImageLink, Message, Text, Thinking, ToolCall, ToolResult
+from moe.core import ChatRequest, Document, Image, ImageLink, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from moe.dialects.responses_tools import LONGEST_NAME, flat_name, free_text
 from moe.dialects.responses_wire import Asked, Memory, parse_responses
 from moe.errors import BadRequest
@@ -93,9 +93,41 @@ def test_pictures_and_files() -> None:
     )
 
 
-def test_items_of_a_server_that_is_not_here_are_left_out() -> None:
-    search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
-    assert parse(user({"type": "input_text", "text": "hi"}), search).messages == (Message("user", (Text("hi"),)),)
+@pytest.mark.parametrize("item", [
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+    {"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}", "server_label": "s", "output": "found"},
+    {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"},
+])
+def test_items_of_a_server_that_is_not_here_are_left_out_and_named(item: dict[str, Any]) -> None:
+    asked = parse(user({"type": "input_text", "text": "hi"}), item, item)
+    assert asked.messages == (Message("user", (Text("hi"),)),)
+    assert asked.unheeded == (f"input.{item['type']}",)
+
+
+@pytest.mark.parametrize("kind", [
+    f"{tool}_call{end}" for tool in ("shell", "apply_patch", "local_shell", "computer") for end in ("", "_output")
+])
+def test_items_of_tools_that_cannot_be_told_to_a_model_are_refused(kind: str) -> None:
+    assert refused(user({"type": "input_text", "text": "hi"}), {"type": kind, "call_id": "c"}).param == "input[1].type"
+
+
+def test_an_earlier_refusal_stays_in_the_conversation() -> None:
+    said = [{"type": "output_text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]
+    asked = parse({"role": "assistant", "content": said})
+    assert asked.messages[0].parts == (Text("Well."), Refusal("No."))
+
+
+@pytest.mark.parametrize("data", ["", "data:text/plain;base64,", "data:text/plain;base64, "])
+def test_an_empty_file_is_called_empty(data: str) -> None:
+    error = refused(user({"type": "input_file", "filename": "a.txt", "file_data": data}))
+    assert (error.param, error.message) == ("input[0].content[0].file_data",
+                                            "input[0].content[0].file_data: the file is empty")
+
+
+def test_what_only_an_api_understands_is_kept() -> None:
+    asked = parse(service_tier="priority", text={"verbosity": "low"})
+    assert asked.beside == {"service_tier": "priority", "verbosity": "low"}
+    assert asked.echo["service_tier"] == "default"
 
 
 def test_tools_in_a_namespace_are_tools() -> None:
@@ -144,7 +176,7 @@ def test_formats_effort_and_log_probabilities() -> None:
     asked = parse(text=wanted, reasoning={"effort": "high", "summary": "auto"}, top_logprobs=2)
     assert (asked.format, asked.format_name, asked.format_strict) == (schema, "n", True)
     assert (asked.think, asked.effort, asked.logprobs) == ("high", "high", 2)
-    assert asked.unheeded == ("text.verbosity",)
+    assert asked.beside == {"verbosity": "low"}
     assert parse(text={"format": {"type": "json_object"}}).format == "json"
     assert parse(text={"format": {"type": "text"}}, reasoning={"effort": "none"}).think is False
     assert parse(include=["message.output_text.logprobs"]).logprobs == 0

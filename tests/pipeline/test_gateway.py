@@ -308,3 +308,30 @@ def test_a_breaker_closes_again_once_the_expert_is_back(tmp_path: Path, ollama: 
         assert gateway.health()["experts"]["math"]["breaker"] == "half-open"
         assert text_of(talk(gateway, ask(model="math"))) == "Back."
         assert gateway.health()["experts"]["math"]["breaker"] == "closed"
+
+
+@pytest.mark.parametrize("model", ["", "fallback", "math"])
+def test_a_model_that_rests_is_not_waited_for_under_another_name(
+    tmp_path: Path, ollama: FakeOllama, model: str
+) -> None:
+    ollama.script("gemma3:4b", [hang()])
+    experts = ({**FALLBACK}, {"id": 1, "label": "math", "model_name": "gemma3:4b"})
+    with gateway_of(tmp_path, ollama.url, *experts, breaker_failures=1, breaker_cooldown_s=60,
+                    first_token_timeout_s=0.3) as gateway:
+        talk(gateway, ask(model="fallback"))
+        ollama.forget_requests()
+        started = talk(gateway, ask(model=model))[0]
+        assert {name: row["breaker"] for name, row in gateway.health()["experts"].items()} == {
+            "fallback": "open", "math": "open"}
+    assert isinstance(started, Started) and started.model == "phi4:14b"
+    assert not ollama.requests_for("gemma3:4b")
+
+
+def test_the_same_model_on_another_node_does_not_rest(tmp_path: Path, ollama: FakeOllama) -> None:
+    with fake_ollama([FakeModel("gemma3:4b", loaded=True)]) as other:
+        ollama.script("gemma3:4b", [http_error(500)])
+        experts = (FALLBACK, {"id": 1, "label": "far", "model_name": "gemma3:4b", "url": other.url})
+        with gateway_of(tmp_path, ollama.url, *experts, breaker_failures=1, breaker_cooldown_s=60) as gateway:
+            talk(gateway, ask(model="fallback"))
+            assert gateway.health()["experts"]["far"]["breaker"] == "closed"
+            assert talk(gateway, ask(model="far"))[0] == Started(expert="far", model="gemma3:4b")

@@ -148,7 +148,7 @@ def test_a_stream_that_breaks_ends_with_a_failure(server: Live, ollama: FakeOlla
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert events[-1]["response"]["error"]["code"] == "server_error"
     assert "response.completed" not in [event["type"] for event in events]
-    assert "CUDA" not in str(events)
+    assert events[-1]["response"]["error"]["message"].endswith("CUDA out of memory")
 
 
 def test_a_client_that_waits_is_kept_alive_by_comments(server: Live, ollama: FakeOllama) -> None:
@@ -229,6 +229,20 @@ def test_a_prompt_s_length_can_be_asked(server: Live) -> None:
     assert 4 < reply.json["input_tokens"] < 30
 
 
+def test_what_a_model_is_not_told_is_named(server: Live) -> None:
+    call_of_theirs = {"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}", "server_label": "s"}
+    reply = ask(server, [call_of_theirs, {"role": "user", "content": "hi"}])
+    assert (reply.status, reply.headers["x-moe-ignored"]) == (200, "input.mcp_call")
+
+
+def test_conversations_are_not_compacted_here(server: Live) -> None:
+    for method, body in (("POST", b'{"input":"hi"}'), ("GET", None), ("PUT", b"{}")):
+        reply = call(server, method, f"{PATH}/compact", body)
+        assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
+        assert "allow" not in reply.headers
+    assert call(server, "POST", f"{PATH}/resp_1", b"{}").status == 405
+
+
 # Compressed bodies
 
 
@@ -299,6 +313,14 @@ def test_a_kept_response_is_the_one_that_was_sent(keeper: Live) -> None:
     streamed = stream(keeper, store=True)
     assert streamed[0]["response"]["id"] == streamed[-1]["response"]["id"]
     assert call(keeper, "GET", f"{PATH}/{streamed[-1]['response']['id']}").json == streamed[-1]["response"]
+
+
+def test_a_kept_response_is_not_streamed(keeper: Live) -> None:
+    name = ask(keeper, store=True).json["id"]
+    reply = call(keeper, "GET", f"{PATH}/{name}?stream=true")
+    assert (reply.status, reply.json["error"]["param"]) == (400, "stream")
+    assert call(keeper, "GET", f"{PATH}/{name}?stream=false").status == 200
+    assert call(keeper, "GET", f"{PATH}/resp_x?stream=true").status == 404
 
 
 def test_no_client_can_choose_the_id_that_its_response_is_kept_under(keeper: Live) -> None:
