@@ -73,7 +73,7 @@ def build_gateway(
     lineup = _build_lineup(config, settings, upstreams, engine=engine, shelf=shelf, queues=queues)
     dispatcher = Dispatcher(
         lineup, config.expert_runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
-        advice=upstreams.advise,
+        advice=upstreams.advise, logs_words=config.log_prompts or config.privacy.keep_text,
     )
     router = load_router(config, settings, encoders=encoders, heads=heads, models=upstreams)
     for node in catalog.all_nodes():

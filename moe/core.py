@@ -49,10 +49,11 @@ class Thinking(Struct, frozen=True, gc=False):
 
 
 class Image(Struct, frozen=True, gc=False):
-    """An image as base64 text without a `data:` prefix."""
+    """An image as base64 text without a `data:` prefix; `detail` is OpenAI's word for how closely to look, or ""."""
 
     data: str
     media_type: str = "image/png"
+    detail: str = ""
 
 
 class ImageLink(Struct, frozen=True, gc=False):
@@ -62,11 +63,13 @@ class ImageLink(Struct, frozen=True, gc=False):
 
 
 class Document(Struct, frozen=True, gc=False):
-    """A file as base64 text without a `data:` prefix; it is read before anybody is asked. `name` may be ""."""
+    """A file as base64 text without a `data:` prefix; it is read before anybody is asked. `name` may be "", `place` is
+    where in the request it stands."""
 
     data: str
     media_type: str = ""
     name: str = ""
+    place: str = ""
 
 
 class ToolCall(Struct, frozen=True, gc=False):
@@ -300,13 +303,14 @@ class Heartbeat(Struct, frozen=True, gc=False):
 class Started(Struct, frozen=True, kw_only=True):
     """Who answers: the first chunk that leaves dispatch, just before the answer's own first chunk.
 
-    `ignored` names what was asked and cannot be had of this model.
+    `ignored` names what was asked and cannot be had of this model; `sent` is what it was asked.
     """
 
     expert: str
     model: str
     failed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    sent: ChatRequest | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True):

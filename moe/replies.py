@@ -31,12 +31,14 @@ class Whole(Struct, frozen=True, kw_only=True):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What a reply is stamped with: `created` in Unix seconds; `asked` is what it replies to."""
+    """What a reply is stamped with: `created` in Unix seconds; `asked` is what it replies to, `sent` that as the model
+    got it, where that is known."""
 
     request_id: str
     model: str
     created: float
     asked: ChatRequest = ChatRequest()
+    sent: ChatRequest | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):

@@ -151,6 +151,8 @@ class Service:
 
     def _watch(self) -> None:
         while not self._ended.wait(WATCH_EVERY_S):
+            for node in self.gateway().catalog.all_nodes():
+                node.transport.reap()
             if _stamp(self.config.files) != self._stamp:
                 self.reload()
 

@@ -123,14 +123,15 @@ class Api:
 
     def ignores(self, request: ChatRequest) -> tuple[str, ...]:
         """What LiteLLM leaves out for this provider, as far as it says so."""
+        ollamas = find_asked(request, "truncate", "shift")
         if self._takes_extras:
-            return ()
+            return ollamas
         if request.completion is not None:
-            return find_asked(request, *_EXTRAS)
+            return (*find_asked(request, *_EXTRAS), *ollamas)
         known = self._engine.parameters(self.spell_model(request.model))
         missing = [name for name in _TRANSLATED if known and name not in known]
         beside = [name for name in request.beside if known and name not in known]
-        return (*find_asked(request, *missing, *_EXTRAS), *beside)
+        return (*find_asked(request, *missing, *_EXTRAS), *beside, *ollamas)
 
     def begins_inside(self, request: ChatRequest) -> bool:
         """Providers tell thoughts apart; a server of open models may not."""

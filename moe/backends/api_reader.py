@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from ..core import Chunk, Done, Finish, Refusal, Text, Thinking, TokenLogprob, ToolCall, ToolCallPiece, Usage
 from ..errors import BadAnswer, BrokenStream
 from .logprobs import MOST_TOP, bound, field, read_logprobs, spell
+from .ollama_wire import digest
 
 _FINISH: dict[str, Finish] = {
     "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls", "function_call": "tool_calls",
@@ -35,9 +36,12 @@ class _Call(Struct):
 class ChunkReader:
     """Reads the pieces of one stream; tool calls arrive in parts, which are passed on, and leave whole."""
 
-    def __init__(self, names: Collection[str] = ()) -> None:
-        """`names`: the tools there are."""
+    def __init__(self, names: Collection[str] = (), asked: Sequence[Any] = (), *, most: int | None = None) -> None:
+        """`names`: the tools there are; `asked`: the conversation, in which the id of no call may come twice; `most`:
+        how many tokens the answer may have."""
         self._names = names
+        self._most = most
+        self._asked = asked
         self._calls: list[_Call] = []
         self._places: dict[int, int] = {}
         self._told = 0
@@ -71,7 +75,7 @@ class ChunkReader:
         """
         if not (stream.received_finish_reason or stream.intermittent_finish_reason):
             raise BrokenStream("the stream ended without its end mark")
-        finish = _FINISH.get(self._finish, "stop")
+        finish = "length" if self._is_cut_call() else _FINISH.get(self._finish, "stop")
         is_cut = finish in _UNFINISHED
         while self._told < len(self._calls):
             is_whole = _is_whole(self._calls[self._told].arguments)
@@ -81,6 +85,11 @@ class ChunkReader:
         if self._calls and not is_cut:
             finish = "tool_calls"
         yield Done(finish=finish, usage=self._usage and _settle(self._usage, stream.chunks))
+
+    def _is_cut_call(self) -> bool:
+        """Whether the limit was reached within a call: some servers tell it as whole all the same."""
+        said = self._usage.completion_tokens if self._usage is not None else 0
+        return bool(self._most and said >= self._most and any(not _is_whole(c.arguments or "{}") for c in self._calls))
 
     def _gather(self, part: Any) -> int:
         """The place of the call that `part` belongs to. Some servers number every call 0: a new id there begins one."""
@@ -107,7 +116,7 @@ class ChunkReader:
         new = call.arguments[call.said:]
         is_sure = bool(new) or (not call.shown and call.name in self._names)  # a name alone might go on
         if place == self._told and call.name and is_sure:
-            call.shown = call.shown or call.id or f"call_{place}"
+            call.shown = call.shown or call.id or self._invent_id(place)
             call.said = len(call.arguments)
             yield ToolCallPiece(call.shown, call.name, new)
 
@@ -115,7 +124,10 @@ class ChunkReader:
         call, place = self._calls[self._told], self._told
         self._told += 1
         call.said = len(call.arguments)
-        return ToolCall(call.shown or call.id or f"call_{place}", call.name, call.arguments or "{}")
+        return ToolCall(call.shown or call.id or self._invent_id(place), call.name, call.arguments or "{}")
+
+    def _invent_id(self, place: int) -> str:
+        return f"call_{place}_{digest(repr(self._asked)):08x}"
 
 
 class TextReader:

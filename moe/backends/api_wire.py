@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from msgspec import structs
 
-from ..core import ChatRequest, Completion, Extract, Image, Message, Text, Thinking, ToolCall, ToolResult
+from ..core import ChatRequest, Completion, Extract, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
 _STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "max_tokens")
@@ -102,7 +103,7 @@ def _write_schema(request: ChatRequest) -> dict[str, Any]:
 
 
 def _write_messages(request: ChatRequest, *, recalls: bool) -> list[dict[str, Any]]:
-    messages = list(number_calls(request.messages))
+    messages = list(number_calls(message for message in request.messages if message.role != "control"))
     last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
     return [_write_message(message, recalls=recalls and place > last) for place, message in enumerate(messages)]
 
@@ -128,17 +129,23 @@ def _write_message(message: Message, *, recalls: bool) -> dict[str, Any]:
 
 def _write_content(message: Message) -> str | list[dict[str, Any]]:
     """One text as such, since not every server takes a list; of a user several parts as they came. Some servers put the
-    parts of a list together without a gap, so what was read from files stays one text with the rest."""
-    parts: list[Text | Image] = [part for part in message.parts if isinstance(part, (Text, Image))]
-    images = [part for part in parts if isinstance(part, Image)]
-    if any(isinstance(part, Extract) for part in parts):
-        parts = [Text(message.text), *images]
-    if images or (message.role == "user" and len(parts) > 1):
+    parts of a list together without a gap, so what was read from files stays one text with what stands beside it."""
+    parts: list[Text | Image] = []
+    for is_text, run in groupby(filter(_says, message.parts), lambda part: isinstance(part, Text)):
+        texts: list[Any] = list(run)
+        is_read = is_text and any(isinstance(part, Extract) for part in texts)
+        parts += [Text("\n".join(part.text for part in texts))] if is_read else texts
+    if any(isinstance(part, Image) for part in parts) or (message.role == "user" and len(parts) > 1):
         return [_write_part(part) for part in parts]
-    return message.text
+    return "\n".join(part.text for part in parts if isinstance(part, Text))
+
+
+def _says(part: Part) -> bool:
+    return bool(part.text) if isinstance(part, Text) else isinstance(part, Image)
 
 
 def _write_part(part: Text | Image) -> dict[str, Any]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": f"data:{part.media_type};base64,{part.data}"}}
+    shown = {"url": f"data:{part.media_type};base64,{part.data}"}
+    return {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}

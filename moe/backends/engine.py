@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Future
@@ -151,7 +152,8 @@ async def _deliver(chunks: AsyncGenerator[Chunk, None], arrived: Arrived, *, key
 
 
 async def _converse(litellm: Any, call: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-    reader = ChunkReader({tool["function"]["name"] for tool in call.get("tools", ())})
+    names = {tool["function"]["name"] for tool in call.get("tools", ())}
+    reader = ChunkReader(names, call["messages"], most=call.get("max_tokens"))
     stream: Any = None
     try:
         stream = await litellm.acompletion(**call)
@@ -232,6 +234,7 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
+    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize  # who asks for a hundred equal lines gets them
     litellm.in_memory_llm_clients_cache.max_size_in_memory = MOST_CLIENTS
 
     def hire(ssl_context: Any = None, ssl_verify: bool | None = None, **_: Any) -> Courier:

@@ -13,7 +13,8 @@ _SAMPLING = ("seed", "presence_penalty", "frequency_penalty", "repeat_penalty", 
 
 
 def find_asked(request: ChatRequest, *names: str) -> tuple[str, ...]:
-    """Those of `names` that the request asks for: of the sampling, `logprobs`, `reasoning_effort`, `tool_choice`."""
+    """Those of `names` that the request asks for: of the sampling, `logprobs`, `reasoning_effort`, `tool_choice`,
+    `truncate`, `shift`."""
     return tuple(name for name in names if _is_asked(request, name))
 
 
@@ -22,6 +23,8 @@ def _is_asked(request: ChatRequest, name: str) -> bool:
         return getattr(request.sampling, name) not in (None, (), {})
     if name == "logprobs":
         return request.logprobs is not None
+    if name in ("truncate", "shift"):
+        return getattr(request, name) is True
     if name == "reasoning_effort":
         return bool(request.think)
     return name == "tool_choice" and must_call(request)

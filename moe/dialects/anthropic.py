@@ -175,7 +175,7 @@ class Events:
         if self._has_begun:
             return b""
         self._has_begun = True
-        told = Usage(prompt_tokens=guess(self._request), completion_tokens=1)
+        told = Usage(prompt_tokens=guess(self._head.sent or self._request), completion_tokens=1)
         message = _message(self._head, []) | {"usage": _usage(Done(usage=told))}
         return _event("message_start", message=message) + _PING
 

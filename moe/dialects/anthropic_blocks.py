@@ -28,12 +28,6 @@ LONGEST_KIND = 64
 T = TypeVar("T")
 
 
-class PlacedDocument(Document, frozen=True, gc=False):
-    """A file of which it is known where in the request it stands."""
-
-    place: str = ""
-
-
 class Source(Struct):
     type: str
     media_type: str | None = None
@@ -217,7 +211,7 @@ def _document(block: Block, where: str) -> tuple[Part, ...]:
             note = (Extract(block.context),) if block.context else ()
             if tell_image(data):
                 return (*note, read_base64(data, f"{where}.source.data"))
-            return (*note, PlacedDocument(data, source.media_type or "", block.title or "", where))
+            return (*note, Document(data, source.media_type or "", block.title or "", where))
         case "text":
             return (*about, *_plain(_need(source.data, f"{where}.source.data")))
         case "content":

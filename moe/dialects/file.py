@@ -19,4 +19,4 @@ def read_file(data: str | None, name: str | None, where: str) -> Document:
             raise BadRequest(f"{where}: the data: URI must be base64", param=where)
     if not data.strip():
         raise BadRequest(f"{where}: the file is empty", param=where)
-    return Document(data, media_type, name or "")
+    return Document(data, media_type, name or "", where)

@@ -102,9 +102,9 @@ class Reading:
         self._say(ToolCall(_need(item.call_id, f"{where}.call_id"), _need(item.name, f"{where}.name"), arguments))
 
     def take_result(self, item: Item, where: str) -> None:
-        text, shown = _read_output(item.output, f"{where}.output")
+        text, files, shown = _read_output(item.output, f"{where}.output")
         self._end_turn()
-        self.messages.append(Message("tool", (ToolResult(_need(item.call_id, f"{where}.call_id"), "", text),)))
+        self.messages.append(Message("tool", (ToolResult(_need(item.call_id, f"{where}.call_id"), "", text), *files)))
         self._shown += shown
 
     def _say(self, *parts: Part) -> None:
@@ -125,7 +125,7 @@ class Reading:
             self._said = []
 
     def _show(self) -> None:
-        """Few models take pictures and files from a tool, so the user shows them, once all its results are there."""
+        """Few models take pictures from a tool, so the user shows them, once all its results are there."""
         if self._shown:
             self.messages.append(Message("user", tuple(self._shown)))
             self._shown = []
@@ -141,21 +141,20 @@ _READERS: dict[str, Callable[[Reading, Item, str], None]] = {
 }
 
 
-def _read_output(output: Any, where: str) -> tuple[str, list[Part]]:
-    """What a tool gave back as text, and its pictures and files."""
+def _read_output(output: Any, where: str) -> tuple[str, list[Part], list[Part]]:
+    """What a tool gave back as text, from its first file on in parts, and its pictures."""
     if output is None or isinstance(output, str):
-        return output or "", []
+        return output or "", [], []
     if not isinstance(output, list):
         raise _refuse(where, "expected str or array")
-    texts: list[str] = []
+    given: list[Part] = []
     shown: list[Part] = []
     for part in _read_content(_as_parts(output, where), where):
-        if isinstance(part, Text):
-            texts.append(part.text)
-        else:
-            texts.append("[file]" if isinstance(part, Document) else "[image]")
-            shown.append(part)
-    return "\n".join(texts), shown
+        is_read = isinstance(part, Text | Document)
+        given.append(part if is_read else Text("[image]"))
+        shown += () if is_read else (part,)
+    first = next((place for place, part in enumerate(given) if isinstance(part, Document)), len(given))
+    return "\n".join(part.text for part in given[:first] if isinstance(part, Text)), given[first:], shown
 
 
 def _as_parts(output: list[Any], where: str) -> list[ContentPart]:

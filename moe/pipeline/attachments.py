@@ -10,7 +10,7 @@ from msgspec import structs
 
 from ..config import Config
 from ..core import ChatRequest, Document, Extract, Image, ImageLink, Message, Part, Text, ToolResult
-from ..dialects.anthropic_blocks import PlacedDocument, tell_image
+from ..dialects.anthropic_blocks import tell_image
 from ..errors import BadRequest
 from ..knowledge.documents.reader import Reader, name_of
 from ..log import clean
@@ -89,7 +89,7 @@ class Attachments:
 
 def _place_of(part: Part) -> str:
     """Where its client put it, as far as that is known."""
-    return part.place if isinstance(part, PlacedDocument) else ""
+    return part.place if isinstance(part, Document) else ""
 
 
 def _check_count(parts: list[Any]) -> None:

@@ -8,12 +8,15 @@ from ..backends.dialogue.thought import Thought
 from ..core import Chunk, Heartbeat, Refusal, Text, Thinking, TokenLogprob
 from .opening import CLOSING, find_end, is_surely_over
 
+_TURN, _ANALYSIS, _FINAL = "<|start|>assistant", "<|channel|>analysis<|message|>", "<|channel|>final<|message|>"
 _MARKS = {
     "<think>": CLOSING,
     "<thinking>": "</thinking>",
     "[THINK]": "[/THINK]",
-    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    _ANALYSIS: "<|end|>",
 }
+# What may stand after a thought in a channel, and whether that is one more.
+_HEADS = {_ANALYSIS: True, _TURN + _ANALYSIS: True, _FINAL: False, _TURN + _FINAL: False}
 # White space before the first letter is held back no further than this.
 MOST_BLANK = 64
 _HELD = Heartbeat(is_held=True)
@@ -51,7 +54,7 @@ class Lifter:
         self._text = ""
         self._waiting: list[str] = []
         self._logprobs: list[TokenLogprob] = []
-        self._is_cut = False
+        self._is_cut = self._is_channel = False
         self._thought = Thought()
         self._read: Callable[[bool], list[Chunk]] | None = self._open
 
@@ -90,7 +93,7 @@ class Lifter:
         mark = next((mark for mark in _MARKS if stripped.startswith(mark)), None)
         if mark is not None:
             self._text, self._thought, self._read = stripped[len(mark) :], Thought(_MARKS[mark]), self._think
-            self._is_cut = True
+            self._is_cut, self._is_channel = True, mark == _ANALYSIS
         elif is_last or len(self._text) - len(stripped) > MOST_BLANK or not _may_be_mark(stripped):
             self._read = self._await_end if self._begins_inside or self._is_whole else self._pass
         return []
@@ -108,8 +111,20 @@ class Lifter:
     def _think(self, is_last: bool) -> list[Chunk]:
         said, self._text = self._thought.take(self._text, is_last=is_last)
         if self._thought.is_over:
-            self._read = self._pause
+            self._read = self._follow if self._is_channel else self._pause
         return [*said]
+
+    def _follow(self, is_last: bool) -> list[Chunk]:
+        """A thought in a channel is over; what follows has a head of its own, or none."""
+        text = self._text.lstrip()
+        head = next((head for head in _HEADS if text.startswith(head)), None)
+        if head is not None:
+            self._text = text[len(head) :]
+            self._read = self._think if _HEADS[head] else self._pause
+            self._thought = Thought(_MARKS[_ANALYSIS])
+        elif is_last or not any(head.startswith(text) for head in _HEADS):
+            self._read = self._pause
+        return []
 
     def _pause(self, is_last: bool) -> list[Chunk]:
         self._text = self._text.lstrip()

@@ -103,7 +103,7 @@ class Vectors:
                 raise Busy(retry_after_s=error.retry_after_s or 1.0) from error
             raise Told(error.message, status=error.upstream_status) from error
         except BackendError as error:
-            log.warning("vectors of %s failed: %s", clean(request.model), clean(error.message))
+            log.warning("vectors of %s failed: %s", clean(request.model), clean(error.reason))
             raise Unavailable(f'"{request.model}" makes no vectors now: {error.reason}') from error
 
     def _way(self, request: EmbedRequest) -> Steps:

@@ -217,7 +217,8 @@ class _Reply:
     def _head(self) -> Head:
         answering = self._started.expert if self._started else self._decision.expert.label
         name = self._asked.model if self.echoes_name and self._asked.model else answering
-        return Head(request_id=self._id, model=name, created=time.time(), asked=self._asked)
+        return Head(request_id=self._id, model=name, created=time.time(), asked=self._asked,
+                    sent=self._started.sent if self._started else None)
 
     def _ending(self, done: Done) -> Ending:
         extras: dict[str, Any] = {}

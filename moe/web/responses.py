@@ -47,7 +47,7 @@ def add_responses(app: Flask, edge: Edge, store: Store) -> None:
         body = edge.read_body(may_carry_media=True)
         asked = responses.parse_responses(body, archive.memory())
         guard.check_text(body, asked)
-        prepared, exact = edge.gateway().measure(asked)
+        prepared, exact = edge.gateway().measure(structs.replace(asked, client=edge.client()))
         count = anthropic.estimate(prepared) if exact is None else exact
         return send({"object": "response.input_tokens", "input_tokens": count})
 

@@ -59,6 +59,17 @@ def arguments(text: str, index: int = 0, **head: str) -> dict[str, Any]:
     return delta(tool_calls=[{"index": index, **head, "type": "function", "function": {**name, "arguments": text}}])
 
 
+def frame(choice: dict[str, Any] | None, **beside: Any) -> bytes:
+    choices = [] if choice is None else [{"index": 0, **choice}]
+    head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    return json.dumps({**head, "choices": choices, **beside}).encode()
+
+
+def raw(*frames: bytes) -> Any:
+    """The same, of whatever bytes."""
+    return garbage(b"".join(b"data: " + each + b"\n\n" for each in frames), media_type="text/event-stream")
+
+
 # Refusals and filters
 
 
@@ -87,6 +98,67 @@ def test_a_call_that_was_cut_is_no_call(api: Rig, finish: str) -> None:
     chunks = api.chat(tools=(WEATHER,))
     assert not any(isinstance(chunk, ToolCall) for chunk in chunks)
     assert end_of(chunks).finish == finish
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("cut", ['{"eur": 1', "", '{"eur": "a}', '{"a": {"b": 1}'])
+def test_whatever_the_provider_a_limit_stays_one(engine: Engine, provider: str, cut: str) -> None:
+    with api_rig(engine, provider=provider) as rig:
+        rig.plays(events(arguments("{}", name="now", id="c0"), delta(tool_calls=[CALL | {"index": 1}]),
+                         arguments(cut, 1), delta("length")))
+        chunks = rig.chat(tools=(WEATHER, {"type": "function", "function": {"name": "now", "parameters": {}}}))
+    assert [chunk.name for chunk in chunks if isinstance(chunk, ToolCall)] == ["now"]
+    assert end_of(chunks).finish == "length"
+
+
+@pytest.mark.parametrize(("said", "finish"), [(8, "length"), (7, "tool_calls")])
+def test_a_limit_is_known_by_the_count_too(api: Rig, said: int, finish: str) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": said}
+    api.plays(events(delta(tool_calls=[CALL]), arguments('{"city": "Bo'), delta("tool_calls"), usage=usage))
+    chunks = api.chat(tools=(WEATHER,), sampling=Sampling(max_tokens=8))
+    assert end_of(chunks).finish == finish
+    assert any(isinstance(chunk, ToolCall) for chunk in chunks) is (finish == "tool_calls")
+
+
+# Holes
+
+
+@pytest.mark.parametrize("bad", [b'{"eur', b'{"choices":[{"index":0,"delta":{"content":"\xff"}}]}', b"[1]", b"5",
+                                 b'"x"', b'{"choices":"x"}', b'{"choices":["x"]}', b'{"choices":[{"delta":"x"}]}'])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_answer_with_a_hole_is_none(engine: Engine, provider: str, bad: bytes) -> None:
+    frames = [frame(delta(content=word)) for word in ("one ", "two ", "three")]
+    end = [frame(delta("stop")), frame(None, usage={"prompt_tokens": 1, "completion_tokens": 4}), b"[DONE]"]
+    with api_rig(engine, provider=provider) as rig:
+        for place in range(4):
+            rig.plays(raw(*frames[:place], bad, *frames[place:], *end))
+            with pytest.raises(BadAnswer):
+                rig.chat()
+
+
+def test_nor_is_a_call_that_lost_a_part(api: Rig) -> None:
+    said = (arguments('{"eur": 1', name="pay", id="c1"), arguments("0}"), delta("tool_calls"))
+    parts = [frame(part) for part in said]
+    usage = frame(None, usage={"prompt_tokens": 1, "completion_tokens": 0})
+    pay = {"type": "function", "function": {"name": "pay", "parameters": {}}}
+    for lines in ([parts[0], parts[1][:-9], *parts[1:]], [parts[0], b"{]", *parts[1:]], [b"{]", *parts]):
+        api.plays(raw(*lines, usage, b"[DONE]"))
+        got: list[Any] = []
+        with pytest.raises(BadAnswer):
+            got.extend(api.open(tools=(pay,)))
+        assert not any(isinstance(chunk, ToolCall) for chunk in got)
+
+
+def test_what_only_keeps_a_stream_alive_is_no_hole(api: Rig) -> None:
+    body = raw(frame(delta(content="hi")), frame(delta("stop")), b"[DONE]").body
+    noise = b": PROCESSING\n\n\r\n\0\nevent: message\nid: 7\nretry: 5\ndata:\n\n"
+    api.plays(garbage(noise + body.replace(b"\n\n", b"\n\n" + noise, 1), media_type="text/event-stream"))
+    assert text_of(api.chat()) == "hi"
+
+
+def test_a_model_may_say_the_same_a_thousand_times(api: Rig) -> None:
+    api.plays(raw(*[frame(delta(content="again "))] * 1000, frame(delta("stop")), b"[DONE]"))
+    assert text_of(api.chat()) == "again " * 1000
 
 
 @pytest.mark.parametrize("said", [delta(refusal="I won’t."), delta(content="")], ids=["refusal", "filter"])
@@ -183,7 +255,24 @@ def test_a_name_in_two_parts_is_shown_whole() -> None:
 
 def test_a_call_without_an_id_keeps_the_one_it_was_shown_under() -> None:
     told = read(_Part(0, "", "f"), _Part(0, "{", call_id="late"), _Part(0, "}"), names=("f",))
-    assert [chunk.id for chunk in told[:-1]] == ["call_0"] * 4
+    assert {chunk.id[:7] for chunk in told[:-1]} == {"call_0_"}
+    assert len({chunk.id for chunk in told[:-1]}) == 1
+
+
+@pytest.mark.parametrize("how", [{}, {"tool_choice": "required"}])
+def test_two_calls_that_are_alike_have_different_ids(api: Rig, how: dict[str, Any]) -> None:
+    same = events(arguments('{"city": "Bonn"}', name="get_weather"), delta("tool_calls"))
+    api.plays(same, same, same)
+    turns: list[Message] = [Message("user", (Text("Weather?"),))]
+    ids = []
+    for _ in range(2):
+        call = next(chunk for chunk in api.chat(messages=tuple(turns), tools=(WEATHER,), **how)
+                    if isinstance(chunk, ToolCall))
+        ids.append(call.id)
+        turns += [Message("assistant", (call,)), Message("tool", (ToolResult(call.id, call.name, "sunny"),))]
+    again = [chunk.id for chunk in api.chat(messages=tuple(turns[:1]), tools=(WEATHER,)) if isinstance(chunk, ToolCall)]
+    assert len(set(ids)) == 2
+    assert again == ids[:1]
 
 
 def test_a_call_that_goes_on_after_its_end_is_no_answer() -> None:
@@ -203,6 +292,18 @@ def test_parts_stay_parts_and_names_stay_names(api: Rig) -> None:
     assert [part.get("text") or part["type"] for part in first["content"]] == ["foo ", "image_url", "bar"]
     assert (system["content"], reply["content"], last["content"]) == ("a\nb", "c\nd", "from a file\nwhat is it?")
     assert "name" not in system
+
+
+def test_texts_and_images_stay_in_order(api: Rig) -> None:
+    near, far = Image("QUJD", detail="low"), Image("REVG")
+    user = Message("user", (Text("this "), near, Extract("a file"), Text("or"), far, Text(""), Text("that?")))
+    api.chat(messages=(Message("control", (Text("thinking"),)), Message("user", (Text(""), far)), user,
+                       Message("user", (Text(""), Text("well?")))))
+    first, second, third = (message["content"] for message in api.body["messages"])
+    assert [part["type"] for part in first] == ["image_url"]
+    assert [part.get("text") or part["image_url"].get("detail") for part in second] == [
+        "this ", "low", "a file\nor", None, "that?"]
+    assert third == "well?"
 
 
 ROUND = (

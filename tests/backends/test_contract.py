@@ -370,7 +370,7 @@ def test_an_answer_that_dies_is_never_a_whole_one(rig: Rig, how: dict[str, bool]
     assert WORDS.startswith(text_of(got).strip())
 
 
-def test_one_unreadable_chunk_costs_nothing(rig: Rig) -> None:
+def test_an_unreadable_chunk_beside_an_answer_that_is_whole_costs_nothing(rig: Rig) -> None:
     rig.plays(invalid_chunk(at=2, text=WORDS))
     chunks = rig.chat()
     assert text_of(chunks) == WORDS

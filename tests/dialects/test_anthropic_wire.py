@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe.core import ChatRequest, Extract, Image, ImageLink, Message, Text, ToolCall, ToolResult
+from moe.core import ChatRequest, Document, Extract, Image, ImageLink, Message, Text, ToolCall, ToolResult
 from moe.dialects.anthropic import MESSAGES, parse_count
-from moe.dialects.anthropic_blocks import PlacedDocument
 from moe.dialects.anthropic_wire import Asked
 from moe.errors import BadRequest
 
@@ -222,7 +221,7 @@ def test_files_in_results_stay_in_their_places_to_be_read() -> None:
     text = [{"type": "text", "text": word} for word in ("before", "after")]
     contents = [[text[0], {"type": "document", "source": source}, text[1]], [{"type": "document", "source": source}]]
     results = parse_turn(*[{"type": "tool_result", "tool_use_id": "t", "content": content} for content in contents])
-    files = [PlacedDocument("JVBERi0=", "application/pdf", "", f"messages[0].content[{place}]")
+    files = [Document("JVBERi0=", "application/pdf", "", f"messages[0].content[{place}]")
              for place in ("0].content[1", "1].content[0")]
     assert results == (Message("tool", (ToolResult("t", "", "before"), files[0], Text("after"))),
                        Message("tool", (ToolResult("t", "", ""), files[1])))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from moe.core import ChatRequest, Document, Image, ImageLink, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from moe.dialects.responses_tools import LONGEST_NAME, flat_name, free_text
@@ -48,7 +49,7 @@ def test_a_text_is_what_the_user_says() -> None:
     assert asked.messages == (Message("system", (Text("Be brief."),)), Message("user", (Text("hi"),)))
     assert (asked.sampling.max_tokens, asked.sampling.temperature, asked.sampling.top_p) == (9, 0.1, 0.9)
     assert asked.stream
-    assert asked.to_keep is None
+    assert asked.items is None
 
 
 def test_what_a_model_thinks_says_and_calls_is_one_turn() -> None:
@@ -88,8 +89,9 @@ def test_pictures_and_files() -> None:
         {"type": "input_file", "filename": "b.pdf", "file_data": "JVBERg=="},
     ))
     assert asked.messages[0].parts == (
-        Image(PIXEL), ImageLink("https://example.org/a.png"), Document("JVBERg==", "application/pdf", "a.pdf"),
-        Document("JVBERg==", "", "b.pdf"),
+        Image(PIXEL), ImageLink("https://example.org/a.png"),
+        Document("JVBERg==", "application/pdf", "a.pdf", place="input[0].content[2].file_data"),
+        Document("JVBERg==", "", "b.pdf", place="input[0].content[3].file_data"),
     )
 
 
@@ -184,17 +186,41 @@ def test_formats_effort_and_log_probabilities() -> None:
 
 def test_what_is_to_be_kept_is_only_kept_where_it_may() -> None:
     memory = Memory(conversation=lambda name: [{"role": "user", "content": f"before {name}"}],
-                    item=lambda name: [{"id": name, "role": "assistant", "content": "said"}])
-    assert parse(store=True).to_keep is None
+                    item=lambda name: [{"id": name, "role": "assistant", "content": "said"}], keeps=True)
+    assert not parse(store=True).is_kept
     said = user({"type": "input_text", "text": "b"})
     asked = parse({"type": "item_reference", "id": "msg_1_0"}, {"id": "msg_1_1"}, said, memory=memory, store=True,
                   previous_response_id="resp_1")
     assert [message.text for message in asked.messages] == ["before resp_1", "said\nsaid", "b"]
-    assert asked.to_keep is not None
-    assert len(asked.to_keep) == 4
-    assert asked.echo["store"] is True
-    assert parse(memory=memory).to_keep is None
-    assert parse(memory=memory, store=False).echo["store"] is False
+    assert asked.items is not None
+    assert len(asked.items) == 4
+    assert (asked.is_kept, asked.echo["store"]) == (True, True)
+    for more in ({}, {"store": None}, {"store": False}):
+        asked = parse(memory=memory, **more)
+        assert (asked.is_kept, asked.echo["store"]) == (False, False)
+    only_for_a_while = parse(memory=structs.replace(memory, keeps=False), store=True)
+    assert (only_for_a_while.is_kept, only_for_a_while.echo["store"]) == (False, False)
+
+
+def test_what_is_not_to_be_stored_is_not_remembered_either() -> None:
+    memory = Memory(conversation=lambda _: [], item=lambda _: [])
+    assert parse(memory=memory, store=False).items is None
+    for more in ({}, {"store": None}, {"store": True}):
+        assert parse(user({"type": "input_text", "text": "b"}), memory=memory, **more).items == [
+            user({"type": "input_text", "text": "b"})]
+
+
+@pytest.mark.parametrize(("fields", "code", "words"), [
+    ({"previous_response_id": "resp_1"}, "previous_response_not_found", "Previous response with id 'resp_1' not found"),
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "item_not_found", "Item with id 'msg_1' not found"),
+])
+def test_what_is_forgotten_is_told_in_openai_s_words_and_with_what_to_do(
+    fields: dict[str, Any], code: str, words: str
+) -> None:
+    error = refused(**fields)
+    assert (error.status, error.code) == (400, code)
+    assert error.message.startswith(f"{words}. ")
+    assert "instead." in error.message
 
 
 @pytest.mark.parametrize(("fields", "param"), [
@@ -212,7 +238,9 @@ def test_what_is_to_be_kept_is_only_kept_where_it_may() -> None:
     ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
     ({"input": [{"type": "function_call_output", "call_id": "c", "output": [1]}]}, "input[0].output"),
     ({"input": [{"type": "function_call_output", "call_id": "c", "output": {"a": 1}}]}, "input[0].output"),
-    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
+    ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+    ({"input": [{}]}, "input[0].type"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"conversation": "conv_1"}, "conversation"),
     ({"background": True}, "background"),

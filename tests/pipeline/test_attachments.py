@@ -11,7 +11,6 @@ import pytest
 
 from moe.config import Config, read_config
 from moe.core import ChatRequest, Document, Extract, Image, ImageLink, Message, Part, Text, ToolResult
-from moe.dialects.anthropic_blocks import PlacedDocument
 from moe.errors import BadRequest
 from moe.pipeline.attachments import MOST_FILES, MOST_LINKS, Attachments
 from tests.knowledge.documents.files import document, make_pdf
@@ -89,10 +88,10 @@ def test_the_files_of_tools_have_an_end_too(asked: Asked) -> None:
 
 def test_a_file_without_a_name_is_called_by_its_place(asked: Asked) -> None:
     place = "messages[3].content[1]"
-    error = asked.refusal(PlacedDocument(document(b"\0\0").data, place=place))
+    error = asked.refusal(Document(document(b"\0\0").data, place=place))
     assert error.message.startswith(f"{place} is of no kind that is read here")
     assert error.param == place
-    named = asked.refusal(PlacedDocument(document(b"\0\0").data, name="x.bin", place=place))
+    named = asked.refusal(Document(document(b"\0\0").data, name="x.bin", place=place))
     assert (named.message[:5], named.param) == ("x.bin", place)
 
 

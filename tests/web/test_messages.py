@@ -263,7 +263,8 @@ def test_a_count_is_an_estimate_where_the_model_cannot_be_asked(server: Live, ol
 
 
 def test_a_stream_begins_with_the_estimate_that_a_count_would_give(tmp_path: Path) -> None:
-    with live_server(tmp_path, experts=[{"id": 0, "label": "fallback", "type": "echo"}]) as server:
+    expert = {"id": 0, "label": "fallback", "type": "echo", "system_prompt": "Be brief."}
+    with live_server(tmp_path, experts=[expert]) as server:
         counted = ask(server, "Why is the sky blue?" * 100, path=COUNT).json["input_tokens"]
         begun = stream(server, messages=[{"role": "user", "content": "Why is the sky blue?" * 100}])[0]
     assert begun["message"]["usage"]["input_tokens"] == counted > 500
