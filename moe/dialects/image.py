@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import binascii
 
+from msgspec import structs
+
 from ..core import Image, ImageLink
 from ..errors import BadRequest
 
@@ -11,12 +13,14 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 LONGEST_LINK = 8192
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 _START = 24
+_DETAILS = ("low", "high", "auto")
 # The lengths that the second header of a BMP may have: two letters would make an image of many a text.
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
-def read_url(url: str, where: str) -> Image | ImageLink:
-    """An image from a `data:` URI, or where one lies. Raises BadRequest that names `where`."""
+def read_url(url: str, where: str, *, detail: object = None) -> Image | ImageLink:
+    """An image from a `data:` URI, or where one lies; `detail` as OpenAI's clients say it. Raises BadRequest that names
+    `where`."""
     scheme = url[:8].lower()
     if scheme.startswith(("http://", "https://")):
         if len(url) > LONGEST_LINK:
@@ -24,7 +28,8 @@ def read_url(url: str, where: str) -> Image | ImageLink:
         return ImageLink(url)
     if not scheme.startswith("data:"):
         raise BadRequest(f"{where}: images must be data: URIs, or URLs with http or https", param=where)
-    return read_data_uri(url, where)
+    image = read_data_uri(url, where)
+    return structs.replace(image, detail=str(detail)) if detail in _DETAILS else image
 
 
 def read_data_uri(url: str, where: str) -> Image:

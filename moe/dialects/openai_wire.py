@@ -36,6 +36,7 @@ _BESIDE = ("prediction", "service_tier", "verbosity")
 
 class _ImageUrl(Struct):
     url: str
+    detail: str | None = None
 
 
 class _File(Struct):
@@ -253,8 +254,8 @@ def _part(part: _ContentPart, where: str) -> Part:
     if part.type == "image_url":
         if part.image_url is None:
             raise BadRequest(f"invalid '{where}.image_url': expected object, got null", param=f"{where}.image_url")
-        url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
-        return read_url(url, f"{where}.image_url")
+        link = _ImageUrl(part.image_url) if isinstance(part.image_url, str) else part.image_url
+        return read_url(link.url, f"{where}.image_url", detail=link.detail)
     if part.type == "file":
         file = part.file or _File()
         return read_file(file.file_data, file.filename, f"{where}.file")

@@ -29,6 +29,7 @@ class ContentPart(Struct):
     text: str | None = None
     refusal: str | None = None
     image_url: str | dict[str, Any] | None = None
+    detail: str | None = None
     file_data: str | None = None
     filename: str | None = None
 
@@ -188,7 +189,7 @@ def _read_image(part: ContentPart, where: str) -> Part:
     url = part.image_url.get("url") if isinstance(part.image_url, dict) else part.image_url
     if not isinstance(url, str):
         raise _refuse(f"{where}.image_url", "expected a data: URI or a url; no files are kept here")
-    return read_url(url, f"{where}.image_url") if url[:5].lower() == "data:" else ImageLink(url)
+    return read_url(url, f"{where}.image_url", detail=part.detail) if url[:5].lower() == "data:" else ImageLink(url)
 
 
 def _need(value: T | None, where: str) -> T:

@@ -89,7 +89,7 @@ def test_pictures_and_files() -> None:
         {"type": "input_file", "filename": "b.pdf", "file_data": "JVBERg=="},
     ))
     assert asked.messages[0].parts == (
-        Image(PIXEL), ImageLink("https://example.org/a.png"),
+        Image(PIXEL, detail="auto"), ImageLink("https://example.org/a.png"),
         Document("JVBERg==", "application/pdf", "a.pdf", place="input[0].content[2].file_data"),
         Document("JVBERg==", "", "b.pdf", place="input[0].content[3].file_data"),
     )
