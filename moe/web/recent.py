@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 MOST_TURNS = 4000
-MOST_BYTES = 64 << 20
+MOST_BYTES = 48 << 20
 LONGEST_S = 3600.0
 # What there is to a turn, to an item and to each further use of it, beside what was said: roughly, in bytes.
 _TURN_BYTES, _ITEM_BYTES, _USE_BYTES = 800, 300, 16
