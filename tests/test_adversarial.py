@@ -126,7 +126,7 @@ def test_content_of_a_wrong_type_is_named(server: Live, content: Any) -> None:
     for path in CHATS[:2]:
         reply = post(server, path, {"stream": False, "messages": [{"role": "user", "content": content}]})
         assert_refused(reply, path, 400)
-        assert "messages" in reply.message
+        assert "messages" in reply.message or "the image at http://169.254.169.254/latest" in reply.message
 
 
 @pytest.mark.parametrize("role", [5, None, "", "wizard", "system\n", "user\0", ["user"], "U" * 9000, "\u202eresu"])
