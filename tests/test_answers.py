@@ -178,6 +178,7 @@ def test_a_refusal_is_an_answer(server: Live, cloud: FakeOpenAI, stream: bool) -
         reply = ask(server, path, model="cloud", stream=stream, max_tokens=9)
         assert (reply.status, reply.headers["x-moe-expert"]) == (200, "cloud")
         assert b"I won't." in reply.body
+        assert (path == MESSAGES) == (b'"stop_reason":"refusal"' in reply.body)
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     reply = ask(server, model="cloud", stream=stream, response_format=schema)
     assert (reply.status, b'"refusal":"I won\'t."' in reply.body) == (200, True)

@@ -80,7 +80,7 @@ class Ollama:
         if model is None or request.only_loads or not any(node.last_state.is_up for node in self._nodes):
             return ""
         if not model.can_chat:
-            return "does not support chat"
+            return f"does not support {request.verb or 'chat'}"
         if offer_tools(request) and model.lacks("tools"):
             return "does not support tools"
         has_image = request.has_image or any(m.has_image for m in request.messages)

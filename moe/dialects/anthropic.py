@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core import ChatRequest, Chunk, Done, Text, Thinking, ToolCall, ToolCallPiece, Usage
+from ..core import ChatRequest, Chunk, Done, Refusal, Text, Thinking, ToolCall, ToolCallPiece, Usage
 from ..errors import BadRequest, MoeError
 from ..replies import Ending, Head, ModelCard, Whole
 from .anthropic_tokens import estimate, guess
@@ -99,9 +99,11 @@ class Events:
         self._delta = b""
         self._call_id = ""
         self._written = 0
+        self._refuses = False
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
+            self._refuses = self._refuses or isinstance(chunk, Refusal)
             return self._say(Text, chunk.text) if chunk.text else b""
         if isinstance(chunk, Thinking):
             if self._request.think is False:
@@ -181,7 +183,7 @@ class Events:
 
     def end(self, ending: Ending) -> bytes:
         done = ending.done
-        delta = _stop(done, self._calls > 0)
+        delta = _stop(done, has_calls=self._calls > 0, refuses=self._refuses)
         extras = {"x_moe": ending.extras} if ending.extras else {}
         return b"".join((
             self._begin(), self._close(), _event("message_delta", delta=delta, usage=_usage(done), **extras),
@@ -205,7 +207,8 @@ class Messages:
         return Events(request, head)
 
     def reply(self, whole: Whole, head: Head, ending: Ending) -> bytes:
-        body = _message(head, _content(whole, head)) | _stop(ending.done, bool(whole.tool_calls))
+        body = _message(head, _content(whole, head)) | _stop(
+            ending.done, has_calls=bool(whole.tool_calls), refuses=bool(whole.refusal))
         extras = {"x_moe": ending.extras} if ending.extras else {}
         return encode(body | {"usage": _usage(ending.done)} | extras)
 
@@ -246,10 +249,10 @@ def _content(whole: Whole, head: Head) -> list[dict[str, Any]]:
     return content
 
 
-def _stop(done: Done, has_calls: bool) -> dict[str, str | None]:
+def _stop(done: Done, *, has_calls: bool, refuses: bool) -> dict[str, str | None]:
     if done.finish == "length":
         reason = "max_tokens"
-    elif done.finish == "content_filter":
+    elif done.finish == "content_filter" or refuses:
         reason = "refusal"
     elif has_calls or done.finish == "tool_calls":
         reason = "tool_use"

@@ -18,7 +18,7 @@ from ..errors import BadRequest
 from .wire import encode
 
 MARK = 7_171_941  # no vocabulary has so many tokens
-MOST_BYTES = 128 << 10
+MOST_BYTES = 96 << 10
 _KEPT = ("system", "user", "assistant")
 
 

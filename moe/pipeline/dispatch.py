@@ -35,7 +35,8 @@ log = logging.getLogger("moe.dispatch")
 TOO_LONG = "context_length_exceeded"
 TOO_MANY, FULL = 429, 503
 # What a client calls that which a model lacks.
-_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "completions": "model"}
+_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "generate": "model",
+           "completions": "model"}
 # Who has no right, no money or no such model has none the next time either.
 _LASTING = (401, 402, 403, 404)
 # So many models may give an answer that cannot be used; more would hardly do better, and each takes its time.

@@ -210,8 +210,9 @@ class _Reply:
     @property
     def _ignored(self) -> tuple[str, ...]:
         told = self._started.ignored if self._started is not None else ()
-        if self._asked.verb:
-            told = tuple("think" if name == "reasoning_effort" else name for name in told)
+        if self._asked.verb or not self._asked.effort:  # Ollama's word for it, and Anthropic's
+            word = "think" if self._asked.verb else "thinking"
+            told = tuple(word if name == "reasoning_effort" else name for name in told)
         return (*self._asked.unheeded, *told)
 
     def _head(self) -> Head:
