@@ -237,6 +237,11 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
         return bool(self.tools) or any(message.has_tools for message in self.messages)
 
     @property
+    def needs_objects(self) -> bool:
+        """Whether its dialect tells the arguments of a call as an object, not as text."""
+        return bool(self.verb)
+
+    @property
     def only_loads(self) -> bool:
         """Whether nothing is asked: Ollama's way to load or unload a model."""
         if self.completion is not None:

@@ -15,7 +15,18 @@ from msgspec import structs
 from moe.core import ChatRequest, Message, Started, Text
 from tests.adversarial.kit import Reply, post, write_prompt
 from tests.backends.test_api_answers import delta, events
-from tests.fakes import FakeModel, FakeOllama, FakeOpenAI, answer, error_line, fake_ollama, fake_openai, http_error
+from tests.fakes import (
+    FakeModel,
+    FakeOllama,
+    FakeOpenAI,
+    answer,
+    empty,
+    error_line,
+    fake_ollama,
+    fake_openai,
+    hang,
+    http_error,
+)
 from tests.live import NOWHERE, Live, live_server
 
 OPENAI, MESSAGES, CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/completions"
@@ -308,3 +319,70 @@ def test_without_any_model_a_named_expert_gives_the_next_step_too(tmp_path: Path
         reply = ask(server, path, model="math", tools=[tool], max_tokens=9)
     assert reply.status == 503
     assert b"math: unreachable" in reply.body and b"Next step: " in reply.body and b"ollama serve" in reply.body
+
+
+# Models by their own names
+
+
+def open_alone(tmp_path: Path, node: FakeOllama, **runner: Any) -> Any:
+    """One node, and no expert of the model's."""
+    told = {"ollama_url": node.url, "retries": 0, "first_token_timeout_s": 30, **runner}
+    return live_server(tmp_path, config={"expert_runner": told},
+                       experts=[{"id": 0, "label": "fallback", "model_name": SPARE}])
+
+
+@pytest.mark.parametrize("path", [OPENAI, CHAT, MESSAGES])
+def test_a_model_that_its_node_no_longer_has_is_not_found(tmp_path: Path, node: FakeOllama, path: str) -> None:
+    node.script(NODE, [http_error(404, message="no such model")])
+    with open_alone(tmp_path, node) as live:
+        reply = ask(live, path, model=NODE, max_tokens=9)
+    assert (reply.status, f"model '{NODE}' not found".encode() in reply.body) == (404, True)
+
+
+@pytest.mark.parametrize("path", [OPENAI, CHAT, MESSAGES])
+def test_a_model_that_rests_says_for_how_long(tmp_path: Path, node: FakeOllama, path: str) -> None:
+    node.script(NODE, [hang()])
+    with open_alone(tmp_path, node, breaker_failures=1, first_token_timeout_s=1, cold_load_timeout_s=1,
+                    breaker_cooldown_s=40) as live:
+        assert ask(live, path, model=NODE, max_tokens=9).status in (503, 504)
+        reply = ask(live, path, model=NODE, max_tokens=9)
+    assert (reply.status, reply.headers["retry-after"], b"left alone" in reply.body) == (503, "40", True)
+
+
+@pytest.mark.parametrize("path", [OPENAI, MESSAGES])
+@pytest.mark.parametrize("model", ["cloud", "fallback"])
+def test_who_say_nothing_are_not_asked_for_it_again(clouds: Live, cloud: FakeOpenAI, path: str, model: str) -> None:
+    for name in (CLOUD, SPARE):
+        cloud.script(name, [empty()])
+    reply = ask(clouds, path, model=model, max_tokens=9)
+    assert (reply.status, reply.headers["x-should-retry"], b"empty answer" in reply.body) == (502, "false", True)
+
+
+# Calls that cannot be read
+
+
+def torn_call() -> Any:
+    head = {"index": 0, "id": "c1", "type": "function", "function": {"name": "sleep", "arguments": '{"hours": '}}
+    return events(delta(tool_calls=[head]), delta("tool_calls"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_arguments_that_are_no_json_stay_as_they_are_where_they_are_text(
+    server: Live, cloud: FakeOpenAI, stream: bool
+) -> None:
+    cloud.script(CLOUD, [torn_call()])
+    reply = ask(server, model="cloud", tools=[SLEEP], stream=stream)
+    assert (reply.status, b'"arguments":"{\\"hours\\": "' in reply.body) == (200, True)
+
+
+def test_where_they_are_an_object_such_a_call_is_an_error(tmp_path: Path, cloud: FakeOpenAI) -> None:
+    expert = {"id": 0, "label": "cloud", "type": "api", "model_name": CLOUD, "api_base": cloud.api_base}
+    runner = {"retries": 1, "backoff_s": 0.01, "breaker_failures": 1000}
+    with live_server(tmp_path, config={"expert_runner": runner}, experts=[expert]) as live:
+        cloud.script(CLOUD, [torn_call(), answer(tool_calls=[("sleep", {"hours": 8})])])
+        mended = json.loads(ask(live, CHAT, model="cloud", tools=[SLEEP]).body)
+        assert mended["message"]["tool_calls"][0]["function"]["arguments"] == {"hours": 8}
+        cloud.script(CLOUD, [torn_call()])
+        for stream in (False, True):
+            reply = ask(live, CHAT, model="cloud", tools=[SLEEP], stream=stream)
+            assert b"_raw" not in reply.body and b'"error"' in reply.body

@@ -135,7 +135,8 @@ class Api:
 
     def begins_inside(self, request: ChatRequest) -> bool:
         """Providers tell thoughts apart; a server of open models may not."""
-        return self._takes_extras and always_thinks(request.model)
+        is_free = request.think is not False and request.format is None
+        return self._takes_extras and is_free and always_thinks(request.model)
 
     def is_remote(self, model: str) -> bool:
         return True

@@ -19,18 +19,20 @@ _FINISH: dict[str, Finish] = {
 }
 # However many calls there were, an answer that was cut or taken away is no whole one.
 _UNFINISHED = ("length", "content_filter")
+LONGEST_NOTHING = 32  # white space counted
 _BYTES = re.compile(r"bytes:((?:\\x[0-9a-f]{2})+)")
 
 
 class _Call(Struct):
     """A call that is being gathered. `shown` is the id under which pieces of it were passed on, "" for none, and `said`
-    how much of its arguments they were."""
+    how much of its arguments they were. `is_named_again`: its name came once more when its arguments were whole."""
 
     id: str = ""
     name: str = ""
     arguments: str = ""
     shown: str = ""
     said: int = 0
+    is_named_again: bool = False
 
 
 class ChunkReader:
@@ -76,6 +78,8 @@ class ChunkReader:
         if not (stream.received_finish_reason or stream.intermittent_finish_reason):
             raise BrokenStream("the stream ended without its end mark")
         finish = "length" if self._is_cut_call() else _FINISH.get(self._finish, "stop")
+        if finish == "tool_calls":  # said of none too; that there are some is seen below
+            finish = "stop"
         is_cut = finish in _UNFINISHED
         while self._told < len(self._calls):
             is_whole = _is_whole(self._calls[self._told].arguments)
@@ -92,18 +96,17 @@ class ChunkReader:
         return bool(self._most and said >= self._most and any(not _is_whole(c.arguments or "{}") for c in self._calls))
 
     def _gather(self, part: Any) -> int:
-        """The place of the call that `part` belongs to. Some servers number every call 0: a new id there begins one."""
+        """The place of the call that `part` belongs to. Some servers number every call 0: there a new id begins one, or
+        without ids a name after whole arguments."""
         index = part.index or 0
         place = self._places.setdefault(index, len(self._calls))
-        known = self._calls[place].id if place < len(self._calls) else ""
-        if part.id and known and part.id != known:
+        name, text = part.function.name or "", part.function.arguments or ""
+        if place < len(self._calls) and _begins_another(self._calls[place], part.id, name, text):
+            name = name or self._calls[place].name
             place = self._places[index] = len(self._calls)
         if place == len(self._calls):
             self._calls.append(_Call())
-        call = self._calls[place]
-        call.id = call.id or part.id or ""
-        call.name += part.function.name or ""
-        call.arguments += part.function.arguments or ""
+        _extend(self._calls[place], part.id, name, text)
         return place
 
     def _show(self, place: int) -> Iterator[Chunk]:
@@ -113,12 +116,14 @@ class ChunkReader:
         while place > self._told and _is_whole(self._calls[self._told].arguments):
             yield self._end_call()
         call = self._calls[place]
-        new = call.arguments[call.said:]
-        is_sure = bool(new) or (not call.shown and call.name in self._names)  # a name alone might go on
+        new = "" if _is_nothing(call.arguments) else call.arguments[call.said:]
+        is_sure = bool(call.arguments) or (not call.shown and call.name in self._names)  # a name alone might go on
         if place == self._told and call.name and is_sure:
+            is_first = not call.shown
             call.shown = call.shown or call.id or self._invent_id(place)
-            call.said = len(call.arguments)
-            yield ToolCallPiece(call.shown, call.name, new)
+            call.said += len(new)
+            if new or is_first:
+                yield ToolCallPiece(call.shown, call.name, new)
 
     def _end_call(self) -> ToolCall:
         call, place = self._calls[self._told], self._told
@@ -206,6 +211,35 @@ def _is_number(value: Any) -> bool:
 
 def _count(told: Any) -> int | None:
     return int(told) if _is_number(told) and 0 <= told <= 2**53 else None
+
+
+def _begins_another(call: _Call, call_id: str | None, name: str, text: str) -> bool:
+    """Whether a part under a call's number is of another one. The same name alone may only have been repeated: what
+    follows it says."""
+    if call_id and call.id:
+        return call_id != call.id
+    if not (name or (call.is_named_again and text.strip())) or not _is_whole(call.arguments):
+        return False
+    if name == call.name and not text.strip():
+        call.is_named_again = True
+        return False
+    return True
+
+
+def _extend(call: _Call, call_id: str | None, name: str, text: str) -> None:
+    """A call grows by a part of it. Some servers begin with "{}" and tell the arguments after it."""
+    call.id = call.id or call_id or ""
+    if not call.arguments.strip() or not call.name:
+        call.name += name
+    is_open = call.said < len(call.arguments) and text.startswith(call.arguments[: call.said])
+    if is_open and text.strip() and _is_nothing(call.arguments):
+        call.arguments = ""
+    call.arguments += text
+
+
+def _is_nothing(arguments: str) -> bool:
+    """Whether they are whole and say nothing, so that others may take their place."""
+    return len(arguments) < LONGEST_NOTHING and "".join(arguments.split()) == "{}"
 
 
 def _is_whole(arguments: str) -> bool:

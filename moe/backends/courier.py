@@ -18,8 +18,9 @@ import httpx
 from .. import net
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable
 from .logprobs import field
-from .refusal import ERROR_BODY_BYTES, refuse
+from .refusal import ERROR_BODY_BYTES, read_error, refuse, tell_failure
 from .tally import Tally
+from .unstreamed import Body, spread, wants_events
 
 LONGEST_LINE = 16 * 1024 * 1024
 LAST = b"[DONE]"
@@ -27,6 +28,7 @@ DRAIN_S = 0.25
 _ACCOUNT = ("openai-organization", "openai-project")
 _FIELDS = (b"event", b"id", b"retry", b"")  # of an event, beside its data; a comment has no name
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_AMENDED = (b'"refusal"', b'"function_call"')
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -43,8 +45,12 @@ class Courier(httpx.AsyncBaseTransport):
         if response.status_code >= 300:
             raise await _read_refusal(response)
         kind, encoding = response.headers.get("Content-Type", ""), response.headers.get("Content-Encoding", "")
-        if kind.startswith("text/event-stream") and encoding in ("", "identity"):
-            response.stream = Sieve(response)
+        if encoding not in ("", "identity"):
+            return response
+        if kind.startswith("application/json") and wants_events(request):
+            return await _read_whole(response)
+        if kind.startswith("text/event-stream"):
+            response.stream = Sieve(response.stream)
         return response
 
     async def aclose(self) -> None:
@@ -71,15 +77,16 @@ class Sieve(httpx.AsyncByteStream):
     """Server-sent events that have data, and can all be read: readers skip what they cannot, and tell an answer with a
     hole as a whole one. Raises BadAnswer for such an answer."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._source = response.stream
+    def __init__(self, source: Any) -> None:
+        self._source = source
         self._tally = Tally()
         self._tokens: float | None = None
         self._kind = b""
+        self._part = b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pending = b""
-        source = aiter(self._source)  # type: ignore[arg-type]  # an async transport's stream is async
+        source = aiter(self._source)
         async for piece in source:
             *lines, pending = (pending + piece).split(b"\n")
             kept = b"".join(self._sift(line) for line in lines)
@@ -93,31 +100,59 @@ class Sieve(httpx.AsyncByteStream):
             if not (kept := self._sift(pending)):
                 raise BrokenStream("the stream ended within a line")
             yield kept + b"\n"
+        if kept := self._end_event():
+            yield kept + b"\n"
         self._tally.settle(self._tokens)
 
     async def aclose(self) -> None:
-        await self._source.aclose()  # type: ignore[union-attr]
+        await self._source.aclose()
 
     def _sift(self, line: bytes) -> bytes:
         """The line as it goes on, b"" for one that says nothing or cannot be read."""
+        line = line.removeprefix(codecs.BOM_UTF8)
         if not (said := line.strip(b" \t\r\0")):
-            return b"\n"
-        name, _, data = said.removeprefix(codecs.BOM_UTF8).partition(b":")
+            return self._end_event() + b"\n"
+        name, _, data = said.partition(b":")
         data = said if said.startswith(b"{") else data.strip()
         if name == b"event":  # waits for its data: one that has none is an error to some readers
             self._kind = line + b"\n"
         if name in _FIELDS or (name == b"data" and not data):
             return b""
+        event = read_event(data) if name == b"data" or data is said else None
+        if event is None and name == b"data" and (self._part or data.startswith(b"{")):
+            return self._add_part(data)
+        self._drop_part()
         kind, self._kind = self._kind, b""
         if name == b"data" and data == LAST:
             self._tally.settle(self._tokens)
             return kind + line + b"\n"
-        event = read_event(data) if name == b"data" or data is said else None
         if event is None:
-            self._tally.miss()
+            self._tally.miss(said)
             return b""
         self._count(event)
-        return kind + ((mark_refusal(event) if b'"refusal"' in line else b"") or line + b"\n")
+        return kind + (amend(event) if any(word in line for word in _AMENDED) else line + b"\n")
+
+    def _add_part(self, data: bytes) -> bytes:
+        """An event's data may stand in several lines; what they are is seen where it ends."""
+        if data == LAST or len(self._part) > LONGEST_LINE:
+            self._drop_part()
+        self._part += data + b"\n"
+        return b""
+
+    def _end_event(self) -> bytes:
+        event = read_event(self._part) if self._part else None
+        if event is None:
+            self._drop_part()
+            return b""
+        self._part = b""
+        kind, self._kind = self._kind, b""
+        self._count(event)
+        return kind + amend(event)
+
+    def _drop_part(self) -> None:
+        part, self._part = self._part, b""
+        if part:
+            self._tally.miss(part)
 
     def _count(self, event: dict[str, Any]) -> None:
         deltas = [choice.get("delta") or {} for choice in event.get("choices") or ()]
@@ -147,13 +182,19 @@ def read_event(data: bytes) -> dict[str, Any] | None:
     return event if all(isinstance(delta, dict) for delta in deltas) else None
 
 
-def mark_refusal(event: dict[str, Any]) -> bytes:
-    """An event in which a model refuses, that told where LiteLLM looks too: it skips what says nothing else. b"" where
-    none does."""
-    deltas = [delta for choice in event.get("choices") or () if (delta := choice.get("delta")) and delta.get("refusal")]
-    for delta in deltas:
-        delta["provider_specific_fields"] = {"refusal": delta["refusal"]}
-    return b"data: " + json.dumps(event).encode() + b"\n" if deltas else b""
+def amend(event: dict[str, Any]) -> bytes:
+    """An event as LiteLLM can read it: a refusal told where it looks too, since it skips what says nothing else, and a
+    call from before there were tools as one of a tool."""
+    for choice in event.get("choices") or ():
+        delta = choice.get("delta") or {}
+        if delta.get("refusal"):
+            delta["provider_specific_fields"] = {"refusal": delta["refusal"]}
+        old = delta.pop("function_call", None)
+        if isinstance(old, dict) and not delta.get("tool_calls"):
+            delta["tool_calls"] = [{"index": 0, "type": "function", "function": old}]
+        if choice.get("finish_reason") == "function_call":
+            choice["finish_reason"] = "tool_calls"
+    return b"data: " + json.dumps(event).encode() + b"\n"
 
 
 async def _drain(source: AsyncIterator[bytes]) -> None:
@@ -185,6 +226,27 @@ def _trim(headers: httpx.Headers, host: str) -> httpx.Headers:
     trimmed = httpx.Headers(kept)
     trimmed["Accept-Encoding"] = "identity"
     return trimmed
+
+
+async def _read_whole(response: httpx.Response) -> httpx.Response:
+    """The answer of a server that does not stream, as if it had. Raises BadAnswer for one that cannot be read."""
+    body = b""
+    try:
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > LONGEST_LINE:
+                raise BadAnswer("the answer is too large")
+    except httpx.HTTPError as error:
+        raise BrokenStream(f"connection lost within the answer: {error!r}") from error
+    finally:
+        await response.aclose()
+    event = read_event(body)
+    if event is not None and event.get("error"):
+        raise tell_failure(read_error(body)[0])
+    if event is None or not event.get("choices"):
+        raise BadAnswer("the answer cannot be read")
+    headers = {"Content-Type": "text/event-stream"}
+    return httpx.Response(response.status_code, headers=headers, stream=Sieve(Body(spread(event))))
 
 
 async def _read_refusal(response: httpx.Response) -> BackendError:

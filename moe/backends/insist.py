@@ -48,7 +48,8 @@ def _hear(
 ) -> Generator[Chunk, None, Done | None]:
     """Passes the answer on from its first call on; the Done of one that has none is given back instead.
 
-    `takes_text`: a text that is the JSON of a call is one. A refusal, or what a filter took away, is an answer too.
+    `takes_text`: a text that is the JSON of a call is one, and half of it nothing. A refusal, or what a filter or a
+    limit took away, is an answer too.
     """
     names = {tool["function"]["name"] for tool in offer_tools(request)}
     held: list[Chunk] = []
@@ -57,8 +58,10 @@ def _hear(
         for chunk in chunks:
             if isinstance(chunk, Done):
                 calls = _read(held, names) if takes_text and not has_begun else []
-                if not (has_begun or calls or chunk.finish == "content_filter"):
+                if not (has_begun or calls or chunk.finish in ("content_filter", "length")):
                     return chunk
+                if takes_text and chunk.finish == "length":
+                    held = [each for each in held if not isinstance(each, Text)]
                 yield from calls or ([] if has_begun else held)
                 yield _add(structs.replace(chunk, finish="tool_calls") if calls else chunk, spent)
             elif isinstance(chunk, (ToolCall, ToolCallPiece)) and chunk.name not in names:

@@ -96,10 +96,12 @@ class Ollama:
         return find_asked(request, "logit_bias", *(["reasoning_effort"] if cannot_think else []))
 
     def begins_inside(self, request: ChatRequest) -> bool:
-        """By its name; or where a thought was asked of a model that thinks, and did not come apart."""
+        """By its name, unless the node tells its thoughts apart, none is wanted, or a form leaves no room for one."""
+        if request.think is False or request.format is not None:
+            return False
         model = self._describe(request.model)
-        can_think = model is not None and "thinking" in model.capabilities
-        return always_thinks(request.model) or (can_think and bool(request.think))
+        comes_apart = model is not None and "thinking" in model.capabilities
+        return always_thinks(request.model) and not comes_apart
 
     def first_token_limit_s(self, request: ChatRequest) -> float:
         states = [node.present_state for node in self._nodes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import hashlib
 import itertools
@@ -16,12 +17,15 @@ from ..core import ChatRequest, Chunk, Done, Image, Message, Text, Thinking, Tok
 from ..errors import BackendError, BadAnswer, BrokenStream
 from ..options import KeepAlive
 from .base import BEAT
+from .figures import read_context, read_count, read_figure
 from .logprobs import read_logprobs
 from .refusal import tell_failure
 from .tally import Tally
 
 LONGEST_LINE = 16 * 1024 * 1024
-MOST = 2**53 - 1  # exact in every JSON reader
+_SAMPLING = (
+    "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty", "seed",
+)
 _BLANK = b" \t\r\n\0"  # what keeps a connection alive says nothing
 
 
@@ -32,7 +36,7 @@ class _Function(Struct, frozen=True):
 
 class _Call(Struct):
     function: _Function = _Function()
-    id: str = ""
+    id: Any = None
 
 
 class _Reply(Struct):
@@ -46,15 +50,15 @@ class _Line(Struct):
     response: str | None = None
     thinking: str | None = None
     done: bool = False
-    done_reason: str | None = None
     error: Any = None
+    done_reason: Any = None  # from here on of whatever type: no answer is lost for what is told beside it
     logprobs: Any = None
-    context: list[int] | None = None
-    load_duration: float | None = None
-    prompt_eval_count: float | None = None
-    prompt_eval_duration: float | None = None
-    eval_count: float | None = None
-    eval_duration: float | None = None
+    context: Any = None
+    load_duration: Any = None
+    prompt_eval_count: Any = None
+    prompt_eval_duration: Any = None
+    eval_count: Any = None
+    eval_duration: Any = None
 
 
 _decode_line = msgspec.json.Decoder(_Line).decode
@@ -81,7 +85,7 @@ def read_chunks(pieces: Iterator[bytes], *, asked: bytes = b"") -> Iterator[Chun
             return
         if is_silent:  # empty lines, half a line: whoever waits must be able to give up
             yield BEAT
-    yield from reader.read(b"\n")
+    yield from reader.end()
     if reader.done is None:
         reader.complain()
     else:
@@ -104,11 +108,13 @@ class _Reader:
         *lines, self._pending = (self._pending + piece).split(b"\n")
         text = ""
         for raw in lines:
+            if not self._has_good_line:
+                raw = raw.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901
             if not raw.strip(_BLANK):
                 continue
             line = _parse(raw)
             if line is None:
-                self._tally.miss()
+                self._tally.miss(raw)
                 continue
             self._has_good_line = True
             self._tally.add(pieces=_count_pieces(line), has_called=bool(line.message and line.message.tool_calls))
@@ -120,13 +126,18 @@ class _Reader:
                 text = ""
             yield from self._weigh(line)
             if line.done:
-                self._tally.settle(line.eval_count)
+                self._tally.settle(read_figure(line.eval_count))
                 self.done = line
                 return
         if text:
             yield Text(text)
         if len(self._pending) > LONGEST_LINE:
             raise BadAnswer("a line without an end")
+
+    def end(self) -> Iterator[Chunk]:
+        """The last line, which may lack its end; half of one says no more than that the answer broke off."""
+        if _parse(self._pending.removeprefix(codecs.BOM_UTF8)) is not None:
+            yield from self.read(b"\n")
 
     def _weigh(self, line: _Line) -> Iterator[Chunk]:
         """The line's chunks, texts with the log probabilities of their tokens, even of those told before them."""
@@ -187,7 +198,7 @@ def _write_chunks(line: _Line, calls: Iterator[int], asked: bytes) -> Iterator[C
     for call in reply.tool_calls or () if reply is not None else ():
         arguments = call.function.arguments
         written = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
-        call_id = call.id or _invent_id(next(calls), call.function.name, written, asked)
+        call_id = (isinstance(call.id, str) and call.id) or _invent_id(next(calls), call.function.name, written, asked)
         yield ToolCall(call_id, call.function.name, written)
 
 
@@ -201,23 +212,17 @@ def _words(error: Any) -> str:
 
 
 def _done(line: _Line) -> Done:
-    reason = line.done_reason or "stop"
-    finish: Any = reason if reason in ("stop", "length", "load", "unload") else "stop"
+    finish: Any = line.done_reason if line.done_reason in ("stop", "length", "load", "unload") else "stop"
     usage = None
-    if line.eval_count is not None or line.prompt_eval_count is not None:
+    if read_figure(line.eval_count) is not None or read_figure(line.prompt_eval_count) is not None:
         usage = Usage(
-            prompt_tokens=_whole(line.prompt_eval_count),
-            completion_tokens=_whole(line.eval_count),
-            load_ns=_whole(line.load_duration),
-            prompt_ns=_whole(line.prompt_eval_duration),
-            completion_ns=_whole(line.eval_duration),
+            prompt_tokens=read_count(line.prompt_eval_count),
+            completion_tokens=read_count(line.eval_count),
+            load_ns=read_count(line.load_duration),
+            prompt_ns=read_count(line.prompt_eval_duration),
+            completion_ns=read_count(line.eval_duration),
         )
-    return Done(finish=finish, usage=usage, context=tuple(line.context or ()))
-
-
-def _whole(figure: float | None) -> int:
-    """What resembles Ollama may write 5.0 for 5."""
-    return int(min(max(figure or 0, 0), MOST))
+    return Done(finish=finish, usage=usage, context=read_context(line.context))
 
 
 def write_message(message: Message) -> dict[str, Any]:
@@ -256,16 +261,7 @@ def write_completion(request: ChatRequest) -> dict[str, Any]:
 def write_options(request: ChatRequest) -> dict[str, Any]:
     sampling = request.sampling
     options = dict(sampling.options)
-    for name in (
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "repeat_penalty",
-        "seed",
-    ):
+    for name in _SAMPLING:
         value = getattr(sampling, name)
         if value is not None:
             options[name] = value

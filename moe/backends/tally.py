@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from ..errors import BadAnswer
 
+# What stands in the lines of an answer, on either wire.
+_KEYS = tuple(f'{name}"'.encode() for name in ("message", "delta", "tool_calls", "content"))
 _WHY = "a line of the answer cannot be read"
 
 
 class Tally:
     """What came of one answer. A line that cannot be read may have been a part of it, or noise beside it.
 
-    Noise it was where the server counted exactly as many tokens as pieces came, each of them one. Where that is not so,
-    the answer has a hole: that is said at its end, or at once where nothing came before it, or a call is in play.
+    Noise it was where it looks like no part of an answer, and the server counted exactly as many tokens as pieces came,
+    each of them one. Else the answer has a hole: that is said at its end, or at once where the line shows it, nothing
+    came before it, or a call is in play.
     """
 
     def __init__(self) -> None:
@@ -25,8 +28,10 @@ class Tally:
         self._has_called = self._has_called or has_called
         self._look()
 
-    def miss(self) -> None:
+    def miss(self, line: bytes) -> None:
         """A line that cannot be read. Raises BadAnswer where it is certain that it matters."""
+        if line.lstrip().startswith(b"{") or any(key in line for key in _KEYS):
+            raise BadAnswer(_WHY)
         self._is_torn = True
         self._look()
 

@@ -27,6 +27,10 @@ class Asked(ChatRequest, frozen=True, kw_only=True):
 
     shows_thoughts: bool = True
 
+    @property
+    def needs_objects(self) -> bool:
+        return True
+
 
 class _Turn(Struct):
     role: str

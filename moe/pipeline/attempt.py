@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
+import msgspec
+
 from ..backends.base import HEARTBEAT_S, Backend, Chunks, Leaving
 from ..config import RunnerConfig
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text, ToolCallPiece
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text, ToolCall, ToolCallPiece
 from ..errors import (
     BackendError,
     BadAnswer,
@@ -164,6 +166,8 @@ class Attempts:
                         raise TimedOut(f"silent for {limit_s:.0f} s")
                     yield chunk
                     continue
+                if isinstance(chunk, ToolCall) and prepared.needs_objects and not _has_object(chunk):
+                    raise BadAnswer("the arguments of a call are no object", reason="a call that cannot be read")
                 if not has_begun:
                     if isinstance(chunk, Text) and not chunk.text:
                         continue
@@ -234,6 +238,15 @@ def _has_image(request: ChatRequest) -> bool:
 
 def _is_bare(request: ChatRequest) -> bool:
     return request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
+
+
+def _has_object(call: ToolCall) -> bool:
+    """Whether its arguments are what Ollama's clients get them as; OpenAI's read the text, and mend it themselves."""
+    try:
+        msgspec.json.decode(call.arguments or "{}", type=dict)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_named(attempt: Attempt) -> bool:

@@ -16,6 +16,7 @@ from ..errors import (
     Busy,
     Crowded,
     InvalidAnswer,
+    ModelNotFound,
     NotReady,
     TimedOut,
     TooManyRequests,
@@ -33,7 +34,7 @@ from .settle import prompt_tokens
 log = logging.getLogger("moe.dispatch")
 
 TOO_LONG = "context_length_exceeded"
-TOO_MANY, FULL = 429, 503
+NOT_FOUND, TOO_MANY, FULL = 404, 429, 503
 # What a client calls that which a model lacks.
 _PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "generate": "model",
            "completions": "model"}
@@ -41,6 +42,12 @@ _PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "mo
 _LASTING = (401, 402, 403, 404)
 # So many models may give an answer that cannot be used; more would hardly do better, and each takes its time.
 MOST_UNUSABLE = 2
+
+
+class _Resting(TimedOut):
+    """It was silent before, and was not asked."""
+
+    reason = "was silent, and is left alone for a while"
 
 
 class Dispatcher:
@@ -60,6 +67,7 @@ class Dispatcher:
         self._attempts = Attempts(runner, advice=advice, logs_words=logs_words)
         self._on_failure = on_failure
         self._advice = advice
+        self._rest_s = max(1.0, runner.breaker_cooldown_s)
 
     def run(
         self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None
@@ -100,7 +108,7 @@ class Dispatcher:
                 if dead.are_enough:
                     break
         for silent in (candidate for candidate in resting if candidate.breaker.was_silent):
-            tried.setdefault(silent.expert.label, TimedOut(reason="was silent, and is left alone for a while"))
+            tried.setdefault(silent.expert.label, _Resting())
         yield from self._give_up(request, decision, tried)
 
     def _in_turn(
@@ -142,9 +150,15 @@ class Dispatcher:
             yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
+        if decision.stage == "raw" and not decision.virtual and _is_missing(errors):
+            raise ModelNotFound(decision.model)
         if decision.stage == "explicit":
             _complain_for_good(errors, told)
-        raise Unanswered(told, retry_after_s=_find_wait(errors), advice=self._find_advice(decision, errors))
+        _complain_of_nothing(errors, told)
+        wait_s = _find_wait(errors)
+        if wait_s is None and errors and all(isinstance(error, _Resting) for error in errors):
+            wait_s = self._rest_s
+        raise Unanswered(told, retry_after_s=wait_s, advice=self._find_advice(decision, errors))
 
     def _find_advice(self, decision: Decision, errors: list[BackendError]) -> str:
         """The next step where there is no model at all; what an API lacks is no model of this house."""
@@ -207,6 +221,18 @@ def _complain_for_good(errors: list[BackendError], told: tuple[tuple[str, str], 
     if isinstance(first, UpstreamFailure) and first.upstream_status in _LASTING and _find_wait(errors) is None:
         first.reason = Unanswered(told).message
         raise first
+
+
+def _complain_of_nothing(errors: list[BackendError], told: tuple[tuple[str, str], ...]) -> None:
+    """Raises that of the first, where all said nothing at all: they would again."""
+    if errors and all(isinstance(error, EmptyAnswer) for error in errors):
+        errors[0].reason, errors[0].is_worth_a_retry = Unanswered(told).message, False
+        raise errors[0]
+
+
+def _is_missing(errors: list[BackendError]) -> bool:
+    """Whether the only one who was asked knows no such model."""
+    return len(errors) == 1 and isinstance(errors[0], UpstreamFailure) and errors[0].upstream_status == NOT_FOUND
 
 
 def _breaks_form(error: BackendError) -> bool:

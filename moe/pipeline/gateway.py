@@ -104,7 +104,9 @@ class Gateway:
         has_footer = self.config.response.footer and may_have_footer(request)
         if has_footer:
             request = unsign(request)
-        chunks = self._callers.note(self._dispatcher.run(request, decision, request_id=request_id, form=form), request)
+        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
+        if decision.virtual:
+            chunks = self._callers.note(chunks, request)
         settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id)
         return Answer(decision, sign(settled) if has_footer else settled)
 

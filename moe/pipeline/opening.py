@@ -9,10 +9,15 @@ _AROUND = _QUOTES | frozenset(" \t([{<>=|/\\")
 _FENCE = "```"
 
 
+def is_json(text: str) -> bool:
+    """Whether it begins as JSON does that is no bare word or number."""
+    return text.lstrip()[:1] in ("{", "[")
+
+
 def find_end(text: str) -> int:
     """The place of the first closing mark that is neither quoted nor in a block of code, -1 for none. Of JSON it is
     never looked for."""
-    if text.lstrip()[:1] in ("{", "["):
+    if is_json(text):
         return -1
     place = text.find(CLOSING)
     while place >= 0:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ..backends.dialogue.thought import Thought
 from ..core import Chunk, Heartbeat, Refusal, Text, Thinking, TokenLogprob
-from .opening import CLOSING, find_end, is_surely_over
+from .opening import CLOSING, find_end, is_json, is_surely_over
 
 _TURN, _ANALYSIS, _FINAL = "<|start|>assistant", "<|channel|>analysis<|message|>", "<|channel|>final<|message|>"
 _MARKS = {
@@ -28,8 +28,8 @@ def lift(
     """Passes `chunks` on with the reasoning at the answer's beginning as Thinking; a heartbeat for what is held back.
 
     Where it is not wanted, all reasoning is left out. `begins_inside`: the mark that opens it may stand in the prompt,
-    so an answer without one is held back until the closing one comes. `is_whole`: nobody sees the answer before its
-    end, so that can be looked at of any model.
+    so an answer without one, if it is no JSON, is held back until the closing one comes. `is_whole`: nobody sees
+    the answer before its end, so that can be looked at of any model.
     """
     lifter = Lifter(begins_inside=begins_inside, is_whole=is_whole)
     for chunk in chunks:
@@ -99,7 +99,10 @@ class Lifter:
         return []
 
     def _await_end(self, is_last: bool) -> list[Chunk]:
-        """No mark opened a thought, but one may end it."""
+        """No mark opened a thought, but one may end it; JSON is none."""
+        if is_json(self._text):
+            self._read = self._pass
+            return []
         place = find_end(self._text) if self._begins_inside or (is_last and is_surely_over(self._text)) else -1
         if place < 0:
             self._read = self._pass if is_last else self._await_end

@@ -74,7 +74,7 @@ class VisionStage:
     """A picture needs an expert that sees; the fallback only if no other does.
 
     In a conversation with tools only the first message of the user's counts, here too: a picture that comes later
-    leads elsewhere only if the expert's model cannot see it.
+    leads elsewhere only if the expert's model cannot see it. So does one of an earlier turn that is not the user's.
     """
 
     def __init__(self, experts: Sequence[Expert], models: Models) -> None:
@@ -87,8 +87,8 @@ class VisionStage:
         return self._find_seeing() if is_shown else None
 
     def review(self, request: ChatRequest, decision: Decision) -> Decision:
-        """`decision`, unless it leads a conversation with tools, and a picture, to one that cannot see."""
-        if not (request.has_tools and request.has_image):
+        """`decision`, unless it leads a picture that is sent along to one that cannot see."""
+        if not _sends_image(request):
             return decision
         expert = decision.expert
         is_seen = self._models.sees(expert, decision.model or self._models.model_of(expert))
@@ -176,6 +176,12 @@ class KeywordStage:
 def _find_first(request: ChatRequest) -> Message | None:
     """The message that a conversation with tools is decided by."""
     return next((message for message in request.messages if message.role == "user"), None)
+
+
+def _sends_image(request: ChatRequest) -> bool:
+    """Whether a model must see to take the request; where tools are offered, those of earlier turns are left to
+    failover, which then asks every expert that may be chosen."""
+    return request.has_image if request.tools else any(message.has_image for message in request.messages)
 
 
 def _find_answered(request: ChatRequest) -> tuple[ToolCall, ...]:

@@ -264,7 +264,7 @@ def test_bad_lines_between_good_ones_are_harmless_only_where_nothing_is_missing(
     server: Live, ollama: FakeOllama
 ) -> None:
     deep = b"[" * 100_000 + b"\n"
-    bad = (b"\xff\xfe\n", b"{]\n", b"\n", b"\r\n", deep, {"message": 5}, {"done": "no"}, b"null\n", b"\0\n")
+    bad = (b"\xff\xfe\n", b"[}\n", b"\n", b"\r\n", deep, b"5\n", b'"done"\n', b"null\n", b"\0\n")
     told = [line for i in range(9) for line in (said(str(i)), bad[i])]
     ollama.script(BAD, [lines(*told, DONE | {"eval_count": count}) for count in (9, 10)])
     reply = ask(server, path="/api/chat", model="bad")

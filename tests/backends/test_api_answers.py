@@ -168,6 +168,64 @@ def test_neither_is_asked_again_where_a_call_was_demanded(api: Rig, said: dict[s
     assert (end_of(chunks).finish, len(api.asked)) == ("content_filter", 1)
 
 
+# Of other times and servers
+
+
+@pytest.mark.parametrize("finish", ["function_call", "stop", "tool_calls"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_call_from_before_there_were_tools_is_one(engine: Engine, provider: str, finish: str) -> None:
+    with api_rig(engine, provider=provider) as rig:
+        rig.plays(events(delta(function_call={"name": "get_weather", "arguments": ""}),
+                         delta(function_call={"arguments": '{"city": '}), delta(function_call={"arguments": '"Bonn"}'}),
+                         delta(finish)))
+        chunks = rig.chat(tools=(WEATHER,))
+    (call,) = (chunk for chunk in chunks if isinstance(chunk, ToolCall))
+    assert (call.name, call.arguments, end_of(chunks).finish) == ("get_weather", '{"city": "Bonn"}', "tool_calls")
+
+
+@pytest.mark.parametrize("finish", ["function_call", "tool_calls"])
+@pytest.mark.parametrize("said", ["", "hi"])
+def test_an_end_by_calls_that_are_none_is_a_common_one(api: Rig, finish: str, said: str) -> None:
+    api.plays(events(delta(content=said), delta(finish)))
+    chunks = api.chat(tools=(WEATHER,))
+    assert (text_of(chunks), end_of(chunks).finish) == (said, "stop")
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_data_in_several_lines_is_one_event(engine: Engine, provider: str) -> None:
+    first, end = frame(delta(content="hi")), frame(delta("stop"))
+    place = first.index(b'"choices"')
+    body = b"\xef\xbb\xbfdata: %b\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n" % (first[:place], first[place:], end)
+    with api_rig(engine, provider=provider) as rig:
+        rig.plays(garbage(body, media_type="text/event-stream"))
+        assert text_of(rig.chat()) == "hi"
+        rig.plays(garbage(body.replace(b"}]}\n", b"}\n", 1), media_type="text/event-stream"))
+        with pytest.raises(BadAnswer):
+            rig.chat()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_answer_that_is_not_streamed_is_one_too(engine: Engine, provider: str) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Bonn"}'}}
+    whole = {"id": "c", "object": "chat.completion", "created": 1, "model": MODEL,
+             "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}}
+    with api_rig(engine, provider=provider) as rig:
+        for message, finish in (({"content": "hi"}, "stop"), ({"content": None, "tool_calls": [call]}, "tool_calls")):
+            choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+            rig.plays(garbage(json.dumps({**whole, "choices": [choice]}).encode(), media_type="application/json"))
+            chunks = rig.chat(tools=(WEATHER,))
+            assert text_of(chunks) == (message["content"] or "")
+            assert [chunk.id for chunk in chunks if isinstance(chunk, ToolCall)] == [
+                each["id"] for each in message.get("tool_calls", ())]
+            done = end_of(chunks)
+            assert done.finish == finish
+            assert done.usage is not None and (done.usage.prompt_tokens, done.usage.estimated) == (3, False)
+        for body in (b"[]", b'{"choices": 5}', b"{", b'{"error": {"message": "boom"}}', b"{}"):
+            rig.plays(garbage(body, media_type="application/json"))
+            with pytest.raises(BackendError):
+                rig.chat()
+
+
 # Counts
 
 
@@ -250,7 +308,30 @@ def test_calls_that_mingle_are_told_one_after_the_other() -> None:
 
 def test_a_name_in_two_parts_is_shown_whole() -> None:
     told = read(_Part(0, "", "get_", "a"), _Part(0, "", "time"), _Part(0, "{}"))
-    assert told[:-1] == [ToolCallPiece("a", "get_time", "{}"), ToolCall("a", "get_time", "{}")]
+    assert told[:-1] == [ToolCallPiece("a", "get_time", ""), ToolCall("a", "get_time", "{}")]
+
+
+@pytest.mark.parametrize(("parts", "calls"), [
+    ([("f", '{"a":1}'), ("g", '{"b":2}')], [("f", '{"a":1}'), ("g", '{"b":2}')]),
+    ([("f", '{"a":1}'), ("f", '{"a":2}')], [("f", '{"a":1}'), ("f", '{"a":2}')]),
+    ([("f", ""), ("", '{"a"'), ("", ":1}"), ("f", ""), ("", '{"a":2'), ("", "}")],
+     [("f", '{"a":1}'), ("f", '{"a":2}')]),
+    ([("f", '{"a":1}'), ("f", "")], [("f", '{"a":1}')]),  # a name that is only told again
+    ([("f", "{}"), ("g", "{}")], [("f", "{}"), ("g", "{}")]),
+    ([("pay", "{}"), ("", '{"eur":1}')], [("pay", '{"eur":1}')]),
+    ([("pay", ""), ("", "{"), ("", "}"), ("", '{"eur"'), ("", ":1}")], [("pay", '{"eur":1}')]),
+    ([("pay", "{}"), ("", ""), ("", " ")], [("pay", "{}")]),
+])
+def test_calls_without_ids_that_all_have_one_number_are_told_apart(
+    parts: list[tuple[str, str]], calls: list[tuple[str, str]]
+) -> None:
+    told = read(*(_Part(0, text, name) for name, text in parts), names=("f", "g", "pay"))
+    found = [chunk for chunk in told if isinstance(chunk, ToolCall)]
+    assert [(call.name, call.arguments.strip()) for call in found] == calls
+    assert len({call.id for call in found}) == len(calls)
+    for call in found:
+        pieces = "".join(chunk.arguments for chunk in told if isinstance(chunk, ToolCallPiece) and chunk.id == call.id)
+        assert call.arguments.startswith(pieces)
 
 
 def test_a_call_without_an_id_keeps_the_one_it_was_shown_under() -> None:

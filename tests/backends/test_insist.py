@@ -173,3 +173,16 @@ def test_what_is_held_back_is_a_sign_of_life(rig: Rig) -> None:
     with pytest.raises(BadAnswer):
         beats.extend(rig.open(tools=(SLEEP,), tool_choice="required"))
     assert sum(isinstance(beat, Heartbeat) and beat.is_held for beat in beats) >= 2
+
+
+@pytest.mark.parametrize("choice", [ANY, ONE])
+def test_a_limit_that_came_before_the_call_is_told_as_one(rig: Rig, choice: Any) -> None:
+    rig.plays(answer("I would rather", finish="length"))
+    chunks = rig.chat(tools=(WEATHER, SLEEP), tool_choice=choice)
+    assert (end_of(chunks).finish, calls_of(chunks), len(rig.asked)) == ("length", [], 1)
+
+
+def test_half_a_call_is_no_text(rig: Rig) -> None:
+    rig.plays(answer("I would rather not."), answer('{"name": "sle', finish="length"))
+    chunks = rig.chat(tools=(WEATHER, SLEEP), tool_choice=ANY)
+    assert (end_of(chunks).finish, text_of(chunks), len(rig.asked)) == ("length", "", 2)

@@ -187,8 +187,60 @@ def test_an_answer_with_a_hole_is_none(ollama: Rig, bad: bytes) -> None:
         with pytest.raises(BadAnswer) as failure:
             ollama.chat()
         assert failure.value.is_worth_a_retry
-    ollama.plays(lines(word("one "), bad, word("two "), word("three"), END))  # each token came: it was noise
-    assert text_of(ollama.chat()) == "one two three"
+    ollama.plays(lines(word("one "), bad, word("two "), word("three"), END))  # each token came
+    if b"{" not in bad:
+        assert text_of(ollama.chat()) == "one two three"  # it was noise
+        return
+    with pytest.raises(BadAnswer):  # the server may count what is no token
+        ollama.chat()
+
+
+@pytest.mark.parametrize("bad", [b'ssage":{"content":"tw', b'x "tool_calls":[', b' {"done":fal'])
+def test_what_is_visibly_part_of_an_answer_is_never_noise(ollama: Rig, bad: bytes) -> None:
+    ollama.plays(lines(word("one "), word("two "), word("three"), bad + b"\n", END))
+    with pytest.raises(BadAnswer):
+        ollama.chat()
+
+
+@pytest.mark.parametrize("odd", [
+    {"load_duration": "5ms"}, {"context": [1.5, 2.0]}, {"context": "none"}, {"eval_duration": []}, {"done_reason": 3},
+    {"prompt_eval_count": "many"}, {"total_duration": {}},
+], ids=str)
+def test_no_answer_is_lost_for_what_is_told_beside_it(ollama: Rig, odd: dict[str, Any]) -> None:
+    ollama.plays(lines(word("hi"), END | {"eval_count": 1} | odd))
+    chunks = ollama.chat()
+    done = end_of(chunks)
+    assert (text_of(chunks), done.finish, done.context) == ("hi", "stop", ())
+    assert done.usage is not None and done.usage.completion_tokens == 1
+
+
+@pytest.mark.parametrize("call_id", [None, 7, ""])
+def test_a_call_whose_id_is_none_gets_one(ollama: Rig, call_id: Any) -> None:
+    call = {"id": call_id, "function": {"name": "f", "arguments": {"a": 1}}}
+    ollama.plays(lines(word("", tool_calls=[call]), END))
+    (told,) = (chunk for chunk in ollama.chat() if isinstance(chunk, ToolCall))
+    assert told.id.startswith("call_0_") and told.arguments == '{"a": 1}'
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_line(ollama: Rig) -> None:
+    ollama.plays(lines(b"\xef\xbb\xbf", word("hi"), END | {"eval_count": 1}))
+    assert text_of(ollama.chat()) == "hi"
+
+
+@pytest.mark.parametrize(("name", "capabilities", "how", "awaits"), [
+    ("hf.co/x/deepseek-r1-gguf", ("completion",), {}, True),
+    ("hf.co/x/deepseek-r1-gguf", ("completion",), {"think": True}, True),
+    ("hf.co/x/deepseek-r1-gguf", ("completion",), {"think": False}, False),
+    ("hf.co/x/deepseek-r1-gguf", ("completion",), {"format": "json"}, False),
+    ("deepseek-r1:8b", ("completion", "thinking"), {}, False),
+    ("deepseek-r1:8b", ("completion", "thinking"), {"think": True}, False),
+    ("llama3.2:3b", ("completion",), {}, False),
+])
+def test_the_end_of_a_thought_is_awaited_of_none_who_tells_thoughts_apart(
+    executor: ThreadPoolExecutor, name: str, capabilities: tuple[str, ...], how: dict[str, Any], awaits: bool
+) -> None:
+    with ollama_rig(executor, FakeModel(name, capabilities=capabilities)) as rig:
+        assert rig.backend.begins_inside(ask(model=name, **how)) is awaits  # type: ignore[attr-defined]
 
 
 def test_nor_is_one_with_calls_beside_a_line_that_cannot_be_read(ollama: Rig) -> None:

@@ -170,10 +170,10 @@ def garbage(body: bytes = b"<html><body>502 Bad Gateway</body></html>", *, media
 
 
 def invalid_chunk(*, at: int, **of: Any) -> Step:
-    """One more frame that is no JSON; all of the answer is there around it."""
+    """One more frame that is no JSON and looks like none; all of the answer is there around it."""
 
     def strike(exchange: Exchange, voice: Voice, _: Iterator[bytes]) -> None:
-        exchange.send(voice.frame(b'{"model":"broken","mess'))
+        exchange.send(voice.frame(b"~ still busy"))
 
     return answer(fault=Fault(at, strike, resumes=True), **of)
 

@@ -10,8 +10,9 @@ from typing import Any
 import ollama as ollama_client
 import pytest
 import requests
+from msgspec import structs
 
-from moe.core import ChatRequest, Chunk, Done, Message, Started, Text, ToolCall
+from moe.core import ChatRequest, Chunk, Done, Message, Started, Text, ToolCall, ToolResult
 from moe.pipeline.callers import CallerMemory
 from moe.routing.names import Caller
 from tests.fakes import FakeModel, FakeOllama, answer, fake_ollama, http_error
@@ -32,8 +33,9 @@ Ask = Callable[[str, list[JSON]], tuple[requests.Response, list[JSON]]]
 # The memory
 
 
-def begin(text: str = QUESTION) -> ChatRequest:
-    return ChatRequest(messages=(Message("user", (Text(text),)),))
+def begin(text: str = QUESTION, *, model: str = "lemoe", client: str = "10.0.0.5", system: str = "") -> ChatRequest:
+    told = (Message("system", (Text(system),)),) if system else ()
+    return ChatRequest(model=model, client=client, messages=(*told, Message("user", (Text(text),))))
 
 
 def say(*calls: ToolCall, who: str = "eye", model: str = "eye:4b") -> Generator[Chunk, None, None]:
@@ -82,6 +84,56 @@ def test_arguments_that_are_no_json_are_known_as_they_are() -> None:
     for arguments in ("{broken", "[" * 100_000, '"\\ud800"', "1e999"):
         remember(memory, ToolCall("call_0", "search", arguments))
         assert memory.find(ToolCall("", "search", arguments), begin()) is not None
+
+
+BARE = ToolCall("", CALL.name, CALL.arguments)
+
+
+def note(memory: CallerMemory, request: ChatRequest, who: str) -> None:
+    assert list(memory.note(say(CALL, who=who), request))
+
+
+@pytest.mark.parametrize("other", [begin(model="big"), begin(client="10.0.0.6"), begin(system="Be brief."),
+                                   begin("Another poem")])
+def test_a_call_without_an_id_belongs_to_who_asked_what_of_whom(other: ChatRequest) -> None:
+    memory = CallerMemory()
+    note(memory, begin(), "eye")
+    assert memory.find(BARE, other) is None
+    note(memory, other, "poet")
+    assert [memory.find(BARE, request) for request in (begin(), other)] == [
+        Caller("eye", "eye:4b"), Caller("poet", "eye:4b")]
+
+
+def test_an_id_belongs_to_the_model_that_was_asked() -> None:
+    memory = CallerMemory()
+    note(memory, begin(), "eye")
+    note(memory, begin(model="big"), "big")
+    assert memory.find(CALL, begin()) == Caller("eye", "eye:4b")
+
+
+def test_of_two_who_made_the_same_call_without_an_id_neither_is_known() -> None:
+    memory = CallerMemory()
+    for _ in range(2):
+        note(memory, begin(), "eye")
+    assert memory.find(BARE, begin()) == Caller("eye", "eye:4b")
+    note(memory, begin(), "poet")
+    assert memory.find(BARE, begin()) is None
+    note(memory, begin(), "eye")
+    assert memory.find(BARE, begin()) is None
+
+
+def test_conversations_that_begin_alike_are_told_apart_by_what_was_asked_since() -> None:
+    memory = CallerMemory()
+    result = Message("tool", (ToolResult("", CALL.name, "18 degrees"),))
+    talks: dict[str, ChatRequest] = {}
+    for who, town in ("poet", "Rome"), ("eye", "Oslo"):
+        more = (Message("assistant", (Text("Sunny."),)), Message("user", (Text(f"And in {town}?"),)))
+        talks[who] = structs.replace(begin(), messages=(*begin().messages, *more))
+        note(memory, talks[who], who)
+    for who, talk in talks.items():
+        for later in (result,), (result, Message("user", (Text("Be brief."),))):
+            answered = (*talk.messages, Message("assistant", (BARE,)), *later)
+            assert memory.find(BARE, structs.replace(talk, messages=answered)) == Caller(who, "eye:4b")
 
 
 def test_only_the_newest_calls_are_remembered_and_a_repeated_one_is_new_again() -> None:
@@ -164,9 +216,9 @@ def ask_openai(url: str, messages: list[JSON]) -> tuple[requests.Response, list[
     return reply, [*messages, said, *results]
 
 
-def ask_ollama(url: str, messages: list[JSON]) -> tuple[requests.Response, list[JSON]]:
+def ask_ollama(url: str, messages: list[JSON], *, model: str = "lemoe") -> tuple[requests.Response, list[JSON]]:
     """As Ollama's own client for Python, which sends no ids back."""
-    body = {"model": "lemoe", "messages": messages, "tools": [WEATHER], "stream": False}
+    body = {"model": model, "messages": messages, "tools": [WEATHER], "stream": False}
     reply = post(f"{url}/api/chat", body)
     said = ollama_client.ChatResponse(**reply.json()).message.model_dump(exclude_none=True)
     results = [{"role": "tool", "tool_name": call["function"]["name"], "content": "18 degrees"}
@@ -225,6 +277,25 @@ def test_the_next_turn_is_decided_as_ever(server: Live) -> None:
     assert told(third) == ("poet", "keyword", None)
 
 
+@pytest.mark.parametrize("named", ["eye:4b", "eye"])
+def test_who_was_asked_the_same_by_name_gets_no_results_of_the_router(
+    server: Live, ollama: FakeOllama, named: str
+) -> None:
+    ollama.script("poet:4b", [answer(tool_calls=[("get_weather", {"city": "Bonn"})]), answer("Mine.")])
+    asked = [{"role": "user", "content": QUESTION}]
+    first, messages = ask_ollama(server.url, asked)
+    beside, same = ask_ollama(server.url, asked, model=named)
+    assert told(first) == ("poet", "keyword", None) and told(beside)[0] == named and same == messages
+    assert told(ask_ollama(server.url, messages)[0]) == ("poet", "context", None)
+
+
+def test_conversations_alike_of_which_another_answered_are_decided_as_ever(server: Live, ollama: FakeOllama) -> None:
+    _, messages = ask_ollama(server.url, [{"role": "user", "content": QUESTION}])
+    ollama.script("poet:4b", [answer(tool_calls=[("get_weather", {"city": "Bonn"})]), answer("Mine.")])
+    assert told(ask_ollama(server.url, messages[:1])[0]) == ("poet", "keyword", None)
+    assert told(ask_ollama(server.url, messages)[0]) == ("poet", "keyword", None)
+
+
 def test_a_call_that_nobody_here_made_is_decided_as_ever(server: Live) -> None:
     _, messages = ask_openai(server.url, [{"role": "user", "content": QUESTION}])
     messages[-2]["tool_calls"][0]["id"] = messages[-1]["tool_call_id"] = "call_of_somebody_else"
@@ -264,4 +335,23 @@ def test_a_picture_that_a_tool_gives_goes_to_an_expert_that_sees(
     for _ in range(3):
         reply = post(f"{server.url}/api/chat", {"messages": messages, "tools": [WEATHER] if offers else []})
         assert told(reply) == ("eye", "vision", None)
+    assert not any(request.path == "/api/chat" for request in ollama.requests_for("poet:4b"))
+
+
+@pytest.mark.parametrize("shows", ["tool", "assistant"])
+@pytest.mark.parametrize("offers", [True, False])
+def test_a_picture_of_an_earlier_turn_is_sent_to_one_that_sees(
+    server: Live, ollama: FakeOllama, shows: str, offers: bool
+) -> None:
+    ollama.script("eye:4b", [answer("Here it is.")])
+    called = {"function": {"name": "get_weather", "arguments": {"city": "Bonn"}}}
+    messages: list[JSON] = [
+        {"role": "user", "content": QUESTION}, {"role": "assistant", "content": "", "tool_calls": [called]},
+        {"role": "tool", "tool_name": "get_weather", "content": "see"}, {"role": "assistant", "content": "A cat."},
+        {"role": "user", "content": "Another sonnet"}]
+    next(message for message in messages if message["role"] == shows)["images"] = [PNG]
+    if not offers and shows == "assistant":
+        del messages[1]["tool_calls"], messages[2]
+    reply = post(f"{server.url}/api/chat", {"messages": messages, "tools": [WEATHER] if offers else []})
+    assert told(reply) == (("eye", "keyword", "poet") if offers else ("eye", "vision", None))
     assert not any(request.path == "/api/chat" for request in ollama.requests_for("poet:4b"))

@@ -203,9 +203,21 @@ def test_a_picture_keeps_its_expert_in_later_turns_if_it_is_there(tmp_path: Path
     assert told(asleep.decide(talk))[0] == "chef"
 
 
-def test_a_picture_that_the_assistant_shows_pins_nothing(tmp_path: Path) -> None:
-    talk = ChatRequest(messages=(say("hi"), Message("assistant", (Image("aGk="),)), say("a soup recipe")))
-    assert told(make_router(tmp_path).decide(talk))[0] == "chef"
+@pytest.mark.parametrize("shown", [
+    (Message("assistant", (Image("aGk="),)),),
+    (CALLED, SHOWN, Message("assistant", (Text("A cat."),))),
+    (CALLED, RESULT, Message("assistant", (Text("A cat."), Image("aGk=")))),
+])
+def test_a_picture_of_an_earlier_turn_leads_elsewhere_only_if_it_cannot_be_seen(
+    tmp_path: Path, shown: tuple[Message, ...]
+) -> None:
+    talk = ChatRequest(messages=(say("a soup recipe"), *shown, say("another soup recipe")))
+    seeing = msgspec.structs.replace(CHEF, vision=True)
+    assert told(make_router(tmp_path).decide(talk)) == ("eyes", "vision")
+    assert told(know(tmp_path, "doctor").decide(talk)) == ("eyes", "vision")
+    assert told(make_router(tmp_path, FALLBACK, CODER, EYES, seeing).decide(talk))[0] == "chef"
+    assert told(make_router(tmp_path, models=FewModels(asleep=["eyes"])).decide(talk))[0] == "chef"
+    assert make_router(tmp_path).decide(msgspec.structs.replace(talk, model="chef")).expert.label == "chef"
 
 
 @pytest.mark.skipif(not (MODELS / "encoder" / "current").is_file(), reason="set-up has made no encoder")
