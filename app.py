@@ -46,14 +46,15 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     """The application over a started service; once `ending` is set, the answers that still run are ended."""
     app = Flask("moe", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect, in HTML
+    app.url_map.strict_slashes = False  # likewise; "/api/chat/" is "/api/chat"
     edge = Edge(gateway=service.gateway, guard=service.guard, ending=ending or threading.Event())
 
     @app.before_request
     def admit() -> Response | None:
         name_request()
-        guard = service.guard()
-        guard.check_host(request.headers.get("Host", ""))
-        guard.check_origin(request.headers.get("Origin", ""), request.headers.get("Host", ""))
+        guard, host = service.guard(), request.headers.get("Host")
+        guard.check_host(host, protocol=request.environ["SERVER_PROTOCOL"])
+        guard.check_origin(request.headers.get("Origin", ""), host or "")
         if request.method == "OPTIONS":
             return _answer_preflight()
         if not request.environ["PATH_INFO"]:

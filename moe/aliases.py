@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from .errors import BadRequest, MoeError
 from .files import set_aside, whole
@@ -22,6 +22,8 @@ _NAME = re.compile(
     r"(?:(?:[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}/)?[A-Za-z0-9_][A-Za-z0-9_-]{0,79}/)?"
     r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,79})?"
 )
+# What Ollama takes for said where a name leaves it out, and leaves out itself.
+_IMPLIED = re.compile(r"(?:(?:https?://)?registry\.ollama\.ai/)?(?:library/)?", re.IGNORECASE)
 
 log = logging.getLogger("moe.aliases")
 
@@ -36,7 +38,8 @@ class Turn(Struct, frozen=True):
 class Alias(Struct, frozen=True, kw_only=True):
     """`source` is an expert, the router or a local model, never another alias. `parameters` are Ollama's options.
 
-    `file` is the GGUF file in the models folder that this server fetched for it, "" for none; `digest` its sha256.
+    `file` is the GGUF file in the models folder that this server fetched for it, "" for none; `digest` its sha256,
+    `origin` the repository of a hub and the path in it that it came from.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Alias(Struct, frozen=True, kw_only=True):
     created: float = 0.0
     file: str = ""
     digest: str = ""
+    origin: str = ""
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -106,6 +110,7 @@ class Aliases:
 
     def put(self, alias: Alias) -> None:
         """Adds it, or replaces the one of its name. Raises BadRequest when there are too many, and NotKept."""
+        alias = structs.replace(alias, name=shorten(alias.name))
         with self._lock:
             changed = {**self._by_name, plain(alias.name): alias}
             if len(changed) > MOST_ALIASES:
@@ -138,4 +143,9 @@ def is_model_name(name: str) -> bool:
 
 def plain(name: str) -> str:
     """A name as it is compared: Ollama's clients add ":latest" to what has no tag."""
-    return name.strip().casefold().removesuffix(":latest")
+    return shorten(name).casefold().removesuffix(":latest")
+
+
+def shorten(name: str) -> str:
+    """`registry.ollama.ai/library/big` and `library/big` are `big`."""
+    return _IMPLIED.sub("", name.strip(), count=1)

@@ -16,7 +16,7 @@ from .backends.engine import Engine
 from .backends.gguf import Gguf, is_gguf
 from .backends.local import ByName, LocalModels
 from .backends.location import is_missing
-from .backends.manage import Manager, Stock
+from .backends.manage import Manager
 from .backends.nodes import Node
 from .backends.ollama import Ollama
 from .backends.onnx.backend import Onnx
@@ -24,12 +24,14 @@ from .backends.preference import Conversations
 from .backends.queues import Queues
 from .backends.resident import Resident
 from .backends.shelf import Shelf
+from .backends.stock import Stock
 from .config import Config, Settings
 from .embed import Embedder, Encoders, OpenAiTokens
 from .errors import NotReady
 from .experts import Expert
 from .metrics import Statistics
 from .pipeline.breaker import Breaker
+from .pipeline.callers import CallerMemory
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup
@@ -56,12 +58,13 @@ def build_gateway(
     statistics: Statistics,
     stock: Stock | None = None,
     queues: Queues | None = None,
+    callers: CallerMemory | None = None,
     own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on: an upstream there is a ConfigError.
 
-    `engine`, `encoders`, `heads`, `shelf`, `stock` and `queues` outlive the gateway: what they have opened serves the
-    next one too.
+    `engine`, `encoders`, `heads`, `shelf`, `stock`, `queues` and `callers` outlive the gateway: what they hold serves
+    the next one too.
     """
     executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
     queues = queues or Queues()
@@ -70,7 +73,7 @@ def build_gateway(
     lineup = _build_lineup(config, settings, upstreams, engine=engine, shelf=shelf, queues=queues)
     dispatcher = Dispatcher(
         lineup, config.expert_runner, on_failure=lambda label, model: statistics.record_failure(f"{label} {model}"),
-        advice=upstreams.advise,
+        advice=upstreams.advise, logs_words=config.log_prompts or config.privacy.keep_text,
     )
     router = load_router(config, settings, encoders=encoders, heads=heads, models=upstreams)
     for node in catalog.all_nodes():
@@ -83,7 +86,7 @@ def build_gateway(
     manager = Manager(config, catalog, upstreams.local, stock, further=vectors.names())
     return Gateway(
         config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=upstreams.local, manager=manager,
-        vectors=vectors, statistics=statistics, retire=lambda: executor.shutdown(wait=False),
+        vectors=vectors, statistics=statistics, retire=lambda: executor.shutdown(wait=False), callers=callers,
     )
 
 
@@ -162,7 +165,8 @@ def _build_lineup(
             local.adopt(expert.label, way)
     return Lineup(
         {expert.label: expert for expert in config.experts}, backends, raw=ways[everywhere],
-        model_of=upstreams.model_of, sees=upstreams.sees, stand_ins=lambda: [*catalog.stand_ins(), *local.ways()],
+        model_of=upstreams.model_of, sees=upstreams.sees, place_of=upstreams.place_of,
+        stand_ins=lambda: [*catalog.stand_ins(), *local.ways()],
         new_breaker=lambda: Breaker(
             failures=runner.breaker_failures, cooldown_s=runner.breaker_cooldown_s, clock=time.monotonic,
         ),

@@ -10,9 +10,10 @@ from msgspec import Struct, field
 from .experts import Expert
 from .options import KeepAlive
 
-Role = Literal["system", "user", "assistant", "tool"]
+# "control" is a switch that some models' templates know, as Granite's for thinking.
+Role = Literal["system", "user", "assistant", "tool", "control"]
 Stage = Literal["explicit", "raw", "vision", "embedding", "context", "classifier", "keyword", "fallback"]
-Finish = Literal["stop", "length", "tool_calls", "load", "unload"]
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "load", "unload"]
 
 
 class TokenLogprob(Struct, frozen=True, gc=False):
@@ -37,6 +38,10 @@ class Extract(Text, frozen=True):
     """What was read from a file that came along: text like any other for a model, but not the user's own words."""
 
 
+class Refusal(Text, frozen=True):
+    """What a model says instead of an answer: text like any other, where a dialect has no word of its own for it."""
+
+
 class Thinking(Struct, frozen=True, gc=False):
     """A model's reasoning, kept apart from its answer."""
 
@@ -44,10 +49,11 @@ class Thinking(Struct, frozen=True, gc=False):
 
 
 class Image(Struct, frozen=True, gc=False):
-    """An image as base64 text without a `data:` prefix."""
+    """An image as base64 text without a `data:` prefix; `detail` is OpenAI's word for how closely to look, or ""."""
 
     data: str
     media_type: str = "image/png"
+    detail: str = ""
 
 
 class ImageLink(Struct, frozen=True, gc=False):
@@ -57,11 +63,13 @@ class ImageLink(Struct, frozen=True, gc=False):
 
 
 class Document(Struct, frozen=True, gc=False):
-    """A file as base64 text without a `data:` prefix; it is read before anybody is asked. `name` may be ""."""
+    """A file as base64 text without a `data:` prefix; it is read before anybody is asked. `name` may be "", `place` is
+    where in the request it stands."""
 
     data: str
     media_type: str = ""
     name: str = ""
+    place: str = ""
 
 
 class ToolCall(Struct, frozen=True, gc=False):
@@ -70,6 +78,18 @@ class ToolCall(Struct, frozen=True, gc=False):
     id: str
     name: str
     arguments: str = "{}"
+
+
+class ToolCallPiece(Struct, frozen=True, gc=False):
+    """The next piece of the arguments of a call that is still being written; `id` and `name` are the call's.
+
+    The whole call follows all the same, unless the answer is cut within it, and before any piece of another one. So a
+    piece is for whoever shows calls as they grow, and for anybody else a sign that one is coming.
+    """
+
+    id: str
+    name: str
+    arguments: str = ""
 
 
 class ToolResult(Struct, frozen=True, gc=False):
@@ -84,10 +104,11 @@ Part = Text | Thinking | Image | ImageLink | Document | ToolCall | ToolResult
 
 
 class Message(Struct, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation; `name` tells speakers of one role apart, "" for none."""
 
     role: Role
     parts: tuple[Part, ...] = ()
+    name: str = ""
 
     @property
     def text(self) -> str:
@@ -148,9 +169,11 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     `format_name` and `format_strict` are what OpenAI's clients say of a schema beside it. `logprobs` asks for the log
     probability of each token with so many of the likeliest in its place, None for none. `n` answers are given.
-    `effort` is the client's own word for `think`, where it used one. `unheeded` names what it asked beside all this and
-    nobody here can give. `calls_functions`: it knows calls only as they were before there were tools.
-    `client` is whose turn it uses up where requests have to wait.
+    `effort` is the client's own word for `think`, where it used one. `beside` holds, under OpenAI's names, what only an
+    API of its kind understands; `unheeded` names what it asked and nobody here can give. `calls_functions`: it knows
+    calls only as they were before there were tools. `client` is whose turn it uses up where requests have to wait.
+    `truncate` and `shift`: whether a prompt, or an answer, that is too long may push out what came first, None for
+    whatever is usual. `verb` is what is asked of a model in Ollama's word, "" by clients who have another.
     """
 
     model: str = ""
@@ -167,11 +190,15 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     effort: str = ""
     logprobs: int | None = None
     n: int = 1
+    beside: dict[str, Any] = field(default_factory=dict)
     unheeded: tuple[str, ...] = ()
     calls_functions: bool = False
     stream: bool = False
     include_usage: bool = False
     keep_alive: KeepAlive | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    verb: Literal["", "chat", "generate"] = ""
     client: str = ""
 
     @property
@@ -181,10 +208,28 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def has_image(self) -> bool:
-        """Whether a turn of the user carries an image: what is asked later is mostly about it."""
+        """Whether there is an image to be seen: of the user's in any turn, since what is asked later is mostly about
+        it; of anybody's in the running turn."""
         if self.completion is not None:
             return bool(self.completion.images)
-        return any(message.has_image for message in self.messages if message.role == "user")
+        users = (message for message in self.messages if message.role == "user")
+        return any(message.has_image for message in (*users, *self.running_turn))
+
+    @property
+    def running_turn(self) -> tuple[Message, ...]:
+        """What the next answer is for: the user's last question, all that came after it, and the system's words.
+
+        What a user shows after a tool's result belongs to the same turn, as some dialects have no other place for it.
+        """
+        begin = len(self.messages) - 1
+        while begin > 0 and not self._begins_turn(begin):
+            begin -= 1
+        return tuple(message for place, message in enumerate(self.messages)
+                     if place >= begin or message.role == "system")
+
+    def _begins_turn(self, place: int) -> bool:
+        before, message = self.messages[place - 1:place + 1]
+        return message.role == "user" and before.role not in ("user", "tool")
 
     @property
     def has_tools(self) -> bool:
@@ -228,10 +273,16 @@ class Embedded(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, gc=False, kw_only=True):
-    """Tokens and times of one answer; times in nanoseconds, 0 where unknown."""
+    """Tokens and times of one answer; times in nanoseconds, 0 where unknown.
+
+    Of the prompt's tokens `cached_tokens` had been read before, of the answer's `reasoning_tokens` were thought; None
+    where nobody says.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
     load_ns: int = 0
     prompt_ns: int = 0
     completion_ns: int = 0
@@ -241,22 +292,25 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True):
 class Heartbeat(Struct, frozen=True, gc=False):
     """Nothing yet, still waiting: yielded several times a second so that no wall is silent for long.
 
-    `is_queued`: nobody has been asked yet, because others come first.
+    `is_queued`: nobody has been asked yet, because others come first. `is_held`: something came, which is held back
+    until it is certain what it is.
     """
 
     is_queued: bool = False
+    is_held: bool = False
 
 
 class Started(Struct, frozen=True, kw_only=True):
     """Who answers: the first chunk that leaves dispatch, just before the answer's own first chunk.
 
-    `ignored` names what was asked and cannot be had of this model.
+    `ignored` names what was asked and cannot be had of this model; `sent` is what it was asked.
     """
 
     expert: str
     model: str
     failed: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    sent: ChatRequest | None = None
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -272,7 +326,7 @@ class Done(Struct, frozen=True, kw_only=True):
     min_logprob: float | None = None
 
 
-Chunk = Text | Thinking | ToolCall | Heartbeat | Started | Done
+Chunk = Text | Thinking | ToolCallPiece | ToolCall | Heartbeat | Started | Done
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -170,13 +170,16 @@ class Busy(Unavailable):
 
 
 class Unanswered(Unavailable):
-    """Every candidate failed; `tried` pairs each one's label with a reason fit for a client's eyes."""
+    """Every candidate failed; `tried` pairs each one's label with a reason fit for a client's eyes, `advice` is the
+    next step."""
 
     code = "no_expert_available"
 
-    def __init__(self, tried: tuple[tuple[str, str], ...], *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, tried: tuple[tuple[str, str], ...], *, retry_after_s: float | None = None, advice: str = ""
+    ) -> None:
         told = "; ".join(f"{label}: {reason}" for label, reason in tried) or "nothing is configured"
-        super().__init__(f"no expert could answer ({told})")
+        super().__init__(f"no expert could answer ({told})" + (f". Next step: {advice}" if advice else ""))
         self.tried = tried
         self.retry_after_s = retry_after_s
 

@@ -26,7 +26,10 @@ from .errors import MoeError
 
 CONNECT_TIMEOUT_S = 5.0
 CHUNK_BYTES = 1 << 20
+PIECE_BYTES = 1 << 16  # so much at most is lost of a download that is cut
 GIT_BLOB_ID_DIGITS = 40
+
+constants.DOWNLOAD_CHUNK_SIZE = PIECE_BYTES  # the library has no other way to be told
 
 
 class HubError(MoeError):

@@ -12,10 +12,11 @@ from .core import ChatRequest, Done, TokenLogprob, ToolCall
 class Whole(Struct, frozen=True, kw_only=True):
     """A finished answer, gathered from its chunks; `others` are the further ones, where several were asked for.
 
-    `text_at` is where in the text the tokens of `logprobs` begin: behind an echoed prompt.
+    `text_at` is where in the text the tokens of `logprobs` begin; `refusal` is how it ends, where the model refuses.
     """
 
     text: str = ""
+    refusal: str = ""
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     done: Done = Done()
@@ -23,14 +24,21 @@ class Whole(Struct, frozen=True, kw_only=True):
     text_at: int = 0
     others: tuple[Whole, ...] = ()
 
+    @property
+    def said(self) -> str:
+        """The text without a refusal, for a dialect that has a place of its own for it."""
+        return self.text.removesuffix(self.refusal)
+
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What a reply is stamped with: `created` in Unix seconds; `asked` is what it replies to."""
+    """What a reply is stamped with: `created` in Unix seconds; `asked` is what it replies to, `sent` that as the model
+    got it, where that is known."""
 
     request_id: str
     model: str
     created: float
     asked: ChatRequest = ChatRequest()
+    sent: ChatRequest | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):

@@ -10,15 +10,16 @@ from pathlib import Path
 
 from .backends.engine import Engine
 from .backends.machine import give_back
-from .backends.manage import Stock
 from .backends.queues import Queues
 from .backends.shelf import Shelf
+from .backends.stock import Stock
 from .build import build_gateway
 from .config import Config, Settings, read_config
 from .config.settings import ROOT
 from .embed import Encoders
 from .errors import ConfigError
 from .metrics import Statistics
+from .pipeline.callers import CallerMemory
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
 from .store import NotStored, Responses
@@ -49,6 +50,7 @@ class Service:
         self._stock = Stock.open(settings)
         self.responses = Responses(settings.data_folder / "moe.sqlite")
         self._queues = Queues()
+        self._callers = CallerMemory()
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
         self._reloading = threading.Lock()
@@ -118,7 +120,7 @@ class Service:
         gateway = build_gateway(
             config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
             shelf=self._shelf, statistics=self._statistics, stock=self._stock, queues=self._queues,
-            own=self._own,
+            callers=self._callers, own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)
@@ -149,6 +151,8 @@ class Service:
 
     def _watch(self) -> None:
         while not self._ended.wait(WATCH_EVERY_S):
+            for node in self.gateway().catalog.all_nodes():
+                node.transport.reap()
             if _stamp(self.config.files) != self._stamp:
                 self.reload()
 

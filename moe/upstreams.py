@@ -41,6 +41,15 @@ class Upstreams:
         known = self.local.card(model) or self.catalog.describe(model)
         return expert.vision or (known is not None and "vision" in known.capabilities)
 
+    def place_of(self, expert: Expert, model: str) -> tuple[str, ...]:
+        """Where `model` answers for `expert`: it fails there for every other expert too."""
+        match expert.type:
+            case "ollama":
+                return () if model in self.local.ways() else self.catalog.place_of(expert, model)
+            case "api":
+                return (expert.provider, expert.api_base, expert.api_key_env)
+        return (expert.label,)
+
     def is_available(self, expert: Expert) -> bool:
         return bool(self.model_of(expert))
 

@@ -121,12 +121,19 @@ def provide(name: str, home: Path) -> str:
 
 def check_same(path: Path, file: File) -> None:
     """Raises WeightsError when `path` is not the hub's file."""
+    if not is_same(path, file):
+        raise WeightsError(f"{path} is there, but is not the hub's file of that name: move it away first")
+
+
+def is_same(path: Path, file: File) -> bool:
+    """Whether `path` is the hub's file; one of the same size is read for that."""
+    if path.stat().st_size != file.size_bytes:
+        return False
     try:
-        if path.stat().st_size != file.size_bytes:
-            raise ValueError("the sizes differ")
         verify(path, file.checksum)
-    except ValueError as error:
-        raise WeightsError(f"{path} is there, but is not the hub's file of that name: move it away first") from error
+    except ValueError:
+        return False
+    return True
 
 
 def fetch(repository: Repository, file: File, *, told: Callable[[int], None] | None = None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moe import aliases
-from moe.aliases import Alias, Aliases, NotKept, Turn, is_model_name
+from moe.aliases import Alias, Aliases, NotKept, Turn, is_model_name, shorten
 from moe.errors import BadRequest
 
 MARIO = Alias(name="Mario", source="math", system="You are Mario.", parameters={"temperature": 0.1, "stop": ["X"]},
@@ -99,3 +99,16 @@ def test_names_that_ollama_takes(name: str) -> None:
                                   "n.s/../m", "x" * 81, "a:b:c", "é", "h/n.s/m", "../../etc/passwd", "a\0"])
 def test_names_that_ollama_does_not_take(name: str) -> None:
     assert not is_model_name(name)
+
+
+@pytest.mark.parametrize(("name", "short"), [
+    ("registry.ollama.ai/library/big:latest", "big:latest"), ("Library/big", "big"), ("big", "big"), (" big ", "big"),
+    ("https://registry.ollama.ai/team/big", "team/big"), ("hf.co/library/big", "hf.co/library/big"),
+    ("registry.ollama.ai.example/library/big", "registry.ollama.ai.example/library/big"), ("library", "library"),
+])
+def test_what_ollama_leaves_out_of_a_name_may_stand_there(file: Path, name: str, short: str) -> None:
+    assert shorten(name) == short
+    kept = Aliases(file)
+    kept.put(Alias(name=name, source="math"))
+    assert [alias.name for alias in kept.entries()] == [short]
+    assert kept.find(short) == kept.find(name) is not None

@@ -128,6 +128,27 @@ def test_a_file_that_is_not_there_is_refused(server: Live, file: dict[str, str])
     assert reply.json["error"]["param"] == "messages[0].content[0].file"
 
 
+def test_the_files_of_two_results_stay_apart(server: Live, ollama: FakeOllama) -> None:
+    call = {"type": "tool_use", "name": "read", "input": {}}
+    results = [{"type": "tool_result", "tool_use_id": name, "content": [
+        {"type": "text", "text": f"{name}:"}, anthropic_file(make_pdf(f"text of {name}"), f"{name}.pdf")]}
+        for name in ("one", "two")]
+    turns = [{"role": "user", "content": QUESTION},
+             {"role": "assistant", "content": [{**call, "id": name} for name in ("one", "two")]},
+             {"role": "user", "content": results}]
+    assert post(server, MESSAGES, {"max_tokens": 9, "messages": turns}).status == 200
+    (request,) = [request for request in ollama.requests if request.path == "/api/chat"]
+    assert [(m["role"], m["content"]) for m in json.loads(request.body)["messages"][-2:]] == [
+        ("tool", f'{name}:\n<document name="{name}.pdf">\n[page 1]\ntext of {name}\n</document>')
+        for name in ("one", "two")]
+
+
+def test_a_file_without_a_title_is_called_by_its_place(server: Live) -> None:
+    file = anthropic_file(b"%PDF-1.7 broken") | {"title": None}
+    reply = ask(server, MESSAGES, {"type": "text", "text": "hi"}, file, system="Be brief.")
+    assert reply.message == "messages[0].content[1] is damaged: it cannot be read as PDF"
+
+
 def test_an_image_in_a_file_goes_to_an_expert_that_sees(server: Live, ollama: FakeOllama) -> None:
     reply = ask(server, CHAT, openai_file(base64.b64decode(PNG), "x.pdf"))
     assert reply.headers["x-moe-expert"] == "eyes"
@@ -149,7 +170,7 @@ def test_a_link_leads_to_no_private_address_where_links_are_fetched(tmp_path: Pa
         part = {"type": "image_url", "image_url": {"url": f"{live.url}/health"}}
         reply = ask(live, CHAT, part)
     assert reply.status == 400
-    assert reply.message.endswith("cannot be fetched: its address may not be reached")
+    assert reply.message.endswith("cannot be fetched: its address cannot be reached")
 
 
 def test_a_file_counts_as_media_and_not_as_text(server: Live) -> None:

@@ -95,7 +95,9 @@ class House:
 
 
 @contextlib.contextmanager
-def house(kind: str, folder: Path, *, models: dict[str, Any] | None = None, **runner: Any) -> Iterator[House]:
+def house(
+    kind: str, folder: Path, *, models: dict[str, Any] | None = None, log_prompts: bool = False, **runner: Any
+) -> Iterator[House]:
     names = {"primary": MAIN, "spare": SPARE, "fallback": LAST}
     with contextlib.ExitStack() as stack:
         upstream: Upstream
@@ -111,7 +113,7 @@ def house(kind: str, folder: Path, *, models: dict[str, Any] | None = None, **ru
             {"id": number, "label": label, "model_name": name, **way, **({"fallback": "spare"} if number == 1 else {})}
             for number, (label, name) in zip((1, 2, 0), names.items(), strict=True)
         ]
-        config = {"expert_runner": RUNNER | runner}
+        config = {"expert_runner": RUNNER | runner, "log_prompts": log_prompts}
         server = stack.enter_context(live_server(folder, config=config, experts=experts))
         yield House(server, upstream)
 
@@ -260,6 +262,28 @@ def test_no_answer_is_tried_once_more_and_then_elsewhere(home: House, step: Step
     assert len(home.seen()) == 2
     home.plays(step, answer("Fine again."))
     assert home.ask(stream=stream).text == "Fine again."
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_empty_answer_of_a_model_by_its_own_name_is_passed_on(ollama_home: House, stream: bool) -> None:
+    ollama_home.plays(empty())
+    told = ollama_home.ask(stream=stream, model=MAIN)
+    assert (told.status, told.text, told.model, told.fallback) == (200, "", MAIN, None)
+    assert len(ollama_home.seen()) == 1
+
+
+def test_no_more_than_two_experts_are_asked_for_an_empty_answer(tmp_path: Path) -> None:
+    names = [f"m{number}:4b" for number in range(6)]
+    with fake_ollama([FakeModel(name, loaded=True) for name in names]) as many:
+        for name in names:
+            many.script(name, [empty()])
+        experts = [{"id": number, "label": f"e{number}", "model_name": name} for number, name in enumerate(names[:3])]
+        runner = RUNNER | {"ollama_url": many.url, "retries": 5}
+        with live_server(tmp_path, config={"expert_runner": runner}, experts=experts) as server:
+            told = talk(server.url, model="e1")
+        assert (told.status, told.error) == (503, "no expert could answer (e1: empty answer; e0: empty answer)")
+        asked = [len([r for r in many.requests_for(name) if r.path == "/api/chat"]) for name in names]
+        assert asked == [2, 2, 0, 0, 0, 0]
 
 
 def test_a_dead_upstream_leads_to_another_one(tmp_path: Path) -> None:
@@ -686,6 +710,26 @@ def test_a_correction_is_logged_in_one_line(home: House, caplog: pytest.LogCaptu
     assert re.search(r"request=my-request lost_ms=\d+ expert=primary model=main:1b reason=upstream status 503", line)
     assert "\n" not in line
     assert "private" not in caplog.text
+
+
+QUOTED = """error parsing tool call: raw='{"diary": "my secret"', err=unexpected end"""
+
+
+@pytest.mark.parametrize("step", [
+    http_error(500, message=QUOTED), http_error(400, message=QUOTED), http_error(429, message=QUOTED),
+    error_line(after=0, message=QUOTED), error_line(after=1, text="one two", message=QUOTED),
+], ids=["500", "400", "429", "200 with an error", "in the middle"])
+@pytest.mark.parametrize("kind", ["ollama", "api"])
+@pytest.mark.parametrize("log_prompts", [False, True])
+def test_what_an_upstream_quotes_is_logged_only_where_prompts_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, step: Step, kind: str, log_prompts: bool
+) -> None:
+    with house(kind, tmp_path, log_prompts=log_prompts) as home, caplog.at_level(logging.DEBUG, "moe"):
+        home.plays(step)
+        home.ask()
+    told = r"reason=(upstream status \d{3} error=UpstreamFailure|request refused error=UpstreamRefusal status=400)"
+    assert re.search(told, caplog.text)
+    assert ("diary" in caplog.text) is log_prompts
 
 
 def test_an_estimated_usage_is_marked(home: House) -> None:

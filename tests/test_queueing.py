@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import socket
 import threading
@@ -162,6 +163,24 @@ def test_a_full_queue_says_so_and_when_to_come_again(
     assert server.gateway.health()["experts"]["fallback"]["breaker"] == "closed"
 
 
+@dialects
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_greedy_client_shuts_nobody_out_and_loses_its_last_place(
+    tmp_path: Path, ollama: FakeOllama, dialect: Dialect, stream: bool
+) -> None:
+    with held(ollama) as gate, serve(tmp_path, ollama, queue=3) as server:
+        crowd = Crowd(server)
+        for number in range(4):
+            crowd.ask("198.51.100.1", f"a{number}", dialect=dialect, stream=stream)
+        crowd.ask("198.51.100.2", "b0")
+        refused = crowd.told[3].result(GUARD_S)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert BUSY in refused.text
+        gate.set()
+        assert crowd.statuses() == [200, 200, 200, 503, 200]
+    assert "b0" in texts(ollama) and "a3" not in texts(ollama)
+
+
 def test_to_wait_for_others_is_no_silence_of_the_model_and_the_line_is_kept_alive(
     tmp_path: Path, ollama: FakeOllama
 ) -> None:
@@ -213,6 +232,44 @@ def test_a_reload_changes_how_many_are_served(tmp_path: Path, ollama: FakeOllama
         gate.set()
         assert crowd.statuses() == [200] * 3
         assert most_at_once(ollama) == 3
+
+
+AGE = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+
+
+@dialects
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("says", ["I think 36.", '{"age": "old"}'])
+def test_an_answer_that_breaks_its_form_frees_its_place_before_another_is_asked_for(
+    tmp_path: Path, ollama: FakeOllama, dialect: Dialect, stream: bool, says: str
+) -> None:
+    form = {"format": AGE} if dialect != "openai" else {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "age", "schema": AGE}}}
+    ollama.models.add(FakeModel("spare:4b", loaded=True))
+    ollama.script("main:4b", [answer("warm"), answer(chunks=[says])])
+    ollama.script("spare:4b", [answer(chunks=[says])])
+    config = settings(ollama, first_token_timeout_s=2)
+    experts = [{**EXPERTS[0], "fallback": "spare"}, {"id": 1, "label": "spare", "model_name": "spare:4b"}]
+    with no_collector(), live_server(tmp_path, config=config, experts=experts) as server:
+        talk(server.url, "warm")
+        node, = server.gateway.catalog.all_nodes()
+        for model in ("fallback", "main:4b"):
+            told = talk(server.url, dialect=dialect, stream=stream, model=model, **form)
+            assert not told.is_good
+            assert node.in_flight == 0 and node.lane.is_free
+        assert most_at_once(ollama) == 1
+        spare = [r for r in ollama.requests_for("spare:4b") if r.path in ("/api/chat", "/api/generate")]
+        assert len(spare) == (0 if stream and says.startswith("{") else 2)
+
+
+@contextlib.contextmanager
+def no_collector() -> Iterator[None]:
+    """What is freed is freed by who held it."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 # An Ollama whose own queue is full
@@ -267,3 +324,16 @@ def test_a_model_of_this_process_serves_so_many_at_a_time_and_all_are_answered(t
         statuses = list(pool.map(ask, range(12)))
         assert set(statuses) <= {200, 503} and statuses.count(200) >= 4
         assert ask(0) == 200
+
+
+def test_a_model_of_this_process_is_free_again_after_an_answer_that_breaks_its_form(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    (tmp_path / "models").mkdir()
+    write_random(tmp_path / "models" / "tiny.gguf")
+    form = {"type": "object", "properties": {"age": {"type": "integer", "multipleOf": 1e300, "minimum": 1}},
+            "required": ["age"]}  # no grammar counts so far
+    config = {"expert_runner": {"max_parallel": 1}, "server": {"port": 0, "threads": 48}}
+    with no_collector(), live_server(tmp_path, config=config) as server:
+        told = talk(server.url, model="tiny", stream=False, format=form)
+        assert not told.is_good
+        assert talk(server.url, model="tiny", stream=False, options={"num_predict": 5}).status == 200

@@ -73,7 +73,7 @@ def test_what_fits_passes_as_it_came(server: Live, ollama: FakeOllama, dialect: 
 
 
 @wholes
-@pytest.mark.parametrize("wrong", [BAD, WORDS, "{}", '{"age": 3', f"```json\n{GOOD}\n```"])
+@pytest.mark.parametrize("wrong", [BAD, WORDS, "{}", '{"age": 3'])
 def test_what_does_not_is_asked_again_once_with_the_fault(
     server: Live, ollama: FakeOllama, dialect: Dialect, wrong: str
 ) -> None:
@@ -86,6 +86,28 @@ def test_what_does_not_is_asked_again_once_with_the_fault(
     assert former == first["messages"]
     assert (said["role"], said["content"], note["role"]) == ("assistant", wrong, "user")
     assert ("130" in note["content"]) == (wrong == BAD)
+
+
+@ways
+@pytest.mark.parametrize("model", ["primary", "main:4b"])
+@pytest.mark.parametrize("chunks", [[f"```json\n{GOOD}\n```"], ["\n", "```", "json\n", *GOOD, "\n``", "`\n"]])
+def test_a_code_block_is_taken_off_though_the_server_was_to_bind_what_it_writes(
+    server: Live, ollama: FakeOllama, dialect: Dialect, stream: bool, model: str, chunks: list[str]
+) -> None:
+    ollama.script("main:4b", [answer(chunks=chunks)])
+    told = talk(server.url, "How old?", dialect=dialect, stream=stream, model=model, **want(dialect))
+    assert (told.is_good, told.text) == (True, GOOD)
+    assert len(asked(ollama)) == 1
+
+
+@pytest.mark.parametrize("dialect", ["openai", "ollama", "generate"])
+def test_a_stream_that_begins_with_words_is_held_back_and_asked_again(
+    server: Live, ollama: FakeOllama, dialect: Dialect
+) -> None:
+    ollama.script("main:4b", [answer(chunks=[" ", "I think", " 36."]), answer(chunks=[GOOD])])
+    told = ask(server, dialect, True)
+    assert (told.is_good, told.text, told.expert) == (True, GOOD, "primary")
+    assert len(asked(ollama)) == 2
 
 
 @wholes
@@ -112,6 +134,23 @@ def test_when_nobody_keeps_to_it_the_client_is_told_and_no_breaker_opens(
     assert len(asked(ollama)) == 8
     ollama.script("main:4b", [answer(chunks=[GOOD])])
     assert ask(server, dialect, False).expert == "primary"
+
+
+def test_no_more_than_one_other_expert_is_asked_whom_the_form_binds(tmp_path: Path) -> None:
+    names = [f"m{number}:4b" for number in range(6)]
+    with fake_ollama([FakeModel(name, loaded=True) for name in names]) as many:
+        for name in names:
+            many.script(name, [answer(chunks=[WORDS])])
+        experts = [{"id": 1, "label": "one", "model_name": names[0], "fallback": "parrot"},
+                   {"id": 2, "label": "parrot", "type": "echo", "fallback": "two"},
+                   {"id": 3, "label": "two", "model_name": names[1], "fallback": "three"},
+                   {"id": 0, "label": "three", "model_name": names[2]}]
+        config = {"expert_runner": {"ollama_url": many.url}}
+        with live_server(tmp_path, config=config, experts=experts) as live:
+            told = talk(live.url, dialect="openai", stream=False, model="one", **want("openai"))
+        assert (told.status, told.code) == (502, "invalid_structured_output")
+        assert told.headers["x-should-retry"] == "false"
+        assert [len(asked(many, name)) for name in names] == [2, 2, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("dialect", ["openai", "ollama", "generate"])

@@ -29,7 +29,7 @@ HANG_S = 60
 REPO = "tiny-org/Tiny-1M-Instruct-GGUF"
 NAME = "tiny-1m-instruct-q4_k_m.gguf"
 TINY = GENERAL.read_bytes()
-STEP = 10 * 1024 * 1024  # the library hands on what arrives in pieces of this size
+STEP = 10 * 1024 * 1024  # as large as the library's own pieces would be, were they not made smaller
 LARGE = TINY + bytes(2 * STEP)
 
 
@@ -116,6 +116,19 @@ def test_a_connection_that_breaks_is_taken_up_again_at_once(hub: Hub, machine: M
     code, printed = machine.get(REPO, hub.url)
     assert code == 0, printed
     assert hub.ranges(NAME) == [None, f"bytes={STEP}-"]
+    assert (machine.models / NAME).read_bytes() == LARGE
+
+
+def test_little_is_lost_of_a_download_that_breaks_early(hub: Hub, machine: Machine) -> None:
+    hub.files[NAME], hub.hang_at[NAME] = LARGE, 1_000_000
+    process = machine.start(REPO, hub.url)
+    wait_for_part(machine, 900_000)
+    process.kill()
+    process.communicate(timeout=HANG_S)
+    assert machine.get(REPO, hub.url)[0] == 0
+    first, second = hub.ranges(NAME)
+    assert first is None
+    assert second is not None and int(second.removeprefix("bytes=").removesuffix("-")) > 900_000
     assert (machine.models / NAME).read_bytes() == LARGE
 
 

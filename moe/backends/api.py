@@ -10,23 +10,28 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..config import RunnerConfig, secret
-from ..core import ChatRequest, Chunk, Embedded, EmbedRequest
+from ..core import ChatRequest, Chunk, Completion, Embedded, EmbedRequest
 from ..errors import BackendError, BadAnswer, NotReady
 from ..experts import Expert
-from .api_wire import write_extras, write_request
+from .api_wire import write_completion, write_extras, write_request
 from .base import BEAT, HEARTBEAT_S, Chunks
 from .embedding import Steps
 from .engine import INSTALL, Arrived, Engine
+from .insist import insist
+from .thinkers import always_thinks
 from .wishes import find_asked, obey
 
 # Servers of open models, which take more than OpenAI's own API, where an unknown field is an error.
 OPEN_PROVIDERS = frozenset({"", "hosted_vllm", "openai_like", "custom_openai", "llamafile", "lm_studio"})
 
 
+OPENAI = "https://api.openai.com/v1"
+# Whose models lose the thread in a row of calls when they are not told again what they thought.
+RECALLING = frozenset({"deepseek", "moonshot"})
+_RECALLING_HOSTS = ("deepseek.com", "moonshot.ai", "moonshot.cn")
 # What LiteLLM would drop for a model it does not know.
 ALWAYS_PASSED = ("reasoning_effort", "logprobs", "top_logprobs", "logit_bias", "parallel_tool_calls", "tool_choice")
-_TRANSLATED = ("seed", "presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias", "tool_choice",
-               "reasoning_effort")
+_TRANSLATED = ("seed", "presence_penalty", "frequency_penalty", "stop", "logprobs", "logit_bias", "reasoning_effort")
 _EXTRAS = ("top_k", "min_p", "repeat_penalty")
 
 
@@ -42,13 +47,19 @@ class Api:
         base = expert.api_base or expert.url
         self._takes_extras = expert.provider in OPEN_PROVIDERS
         self._base = _complete_base(base) if expert.provider in ("", "openai") else base
+        takes_text = self._takes_extras or expert.provider == "openai"
+        self._text_base = (self._base or (OPENAI if expert.provider == "openai" else "")) if takes_text else ""
+        self._recalls = expert.provider in RECALLING or _is_below(base, _RECALLING_HOSTS)
 
     def chat(self, request: ChatRequest) -> Chunks:
-        return obey(self._ask(request), request)
+        """Not every provider heeds `tool_choice` and `parallel_tool_calls`, so both are seen to here too."""
+        if request.completion is not None:
+            return self._complete(request, request.completion)
+        return obey(insist(self._ask, request, takes_format=False), request)
 
     def _ask(self, request: ChatRequest) -> Chunks:
         key = self._key()
-        call = write_request(request) | {
+        call = write_request(request, recalls=self._recalls) | {
             "model": self.spell_model(request.model),
             "api_key": key or "none",  # LiteLLM insists on some key; servers without one ignore it
             "num_retries": 0,
@@ -59,10 +70,23 @@ class Api:
         if self._base:
             call["api_base"] = self._base
             if self._takes_extras:
-                call["allowed_openai_params"] = [name for name in ALWAYS_PASSED if name in call]
+                call["allowed_openai_params"] = [name for name in (*ALWAYS_PASSED, *request.beside) if name in call]
                 if extras := write_extras(request):
                     call["extra_body"] = extras
         task, arrived = self._engine.start(call, connect_s=self._runner.connect_timeout_s, key=key)
+        try:
+            yield from _take(arrived)
+        finally:
+            task.cancel()
+
+    def _complete(self, request: ChatRequest, completion: Completion) -> Chunks:
+        key = self._key()
+        name = request.model.removeprefix(f"{self._expert.provider}/") if self._expert.provider else request.model
+        body = write_completion(request, completion) | {"model": name}
+        if self._takes_extras:
+            body |= write_extras(request)
+        url = f"{self._text_base.rstrip('/')}/completions"
+        task, arrived = self._engine.continue_text(url, body, connect_s=self._runner.connect_timeout_s, key=key)
         try:
             yield from _take(arrived)
         finally:
@@ -91,18 +115,27 @@ class Api:
         return Embedded(model=request.model, rows=rows, tokens=tokens)
 
     def misfit(self, request: ChatRequest) -> str:
-        if request.completion is not None:
+        completion = request.completion
+        if completion is not None and not (self._text_base and _is_simple(completion)):
             return "does not support raw completions"
         has_image = request.has_image or any(m.has_image for m in request.messages)
         return "does not support images" if has_image and not self._expert.vision else ""
 
     def ignores(self, request: ChatRequest) -> tuple[str, ...]:
         """What LiteLLM leaves out for this provider, as far as it says so."""
+        ollamas = find_asked(request, "truncate", "shift")
         if self._takes_extras:
-            return ()
+            return ollamas
+        if request.completion is not None:
+            return (*find_asked(request, *_EXTRAS), *ollamas)
         known = self._engine.parameters(self.spell_model(request.model))
         missing = [name for name in _TRANSLATED if known and name not in known]
-        return find_asked(request, *missing, *_EXTRAS)
+        beside = [name for name in request.beside if known and name not in known]
+        return (*find_asked(request, *missing, *_EXTRAS), *beside, *ollamas)
+
+    def begins_inside(self, request: ChatRequest) -> bool:
+        """Providers tell thoughts apart; a server of open models may not."""
+        return self._takes_extras and always_thinks(request.model)
 
     def is_remote(self, model: str) -> bool:
         return True
@@ -149,6 +182,16 @@ def _take(arrived: Arrived) -> Iterator[Chunk]:
         if item is None:
             return
         yield item
+
+
+def _is_simple(completion: Completion) -> bool:
+    """Whether it asks for nothing that only Ollama has."""
+    return not (completion.system or completion.template or completion.context or completion.images)
+
+
+def _is_below(url: str, hosts: tuple[str, ...]) -> bool:
+    host = urlsplit(url).hostname or ""
+    return any(host == each or host.endswith(f".{each}") for each in hosts)
 
 
 def _complete_base(url: str) -> str:

@@ -1,53 +1,53 @@
-"""LiteLLM's form of a chat (OpenAI's): ChatRequest -> call arguments, streamed pieces -> chunks."""
+"""LiteLLM's form of a chat (OpenAI's), and OpenAI's own of a bare completion: ChatRequest -> arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from msgspec import structs
 
-from ..core import (
-    ChatRequest,
-    Chunk,
-    Done,
-    Finish,
-    Image,
-    Message,
-    Text,
-    Thinking,
-    ToolCall,
-    ToolResult,
-    Usage,
-)
-from ..errors import BrokenStream
-from .logprobs import read_logprobs
+from ..core import ChatRequest, Completion, Extract, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 
+_STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "max_tokens")
-_FINISH: dict[str, Finish] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 
 
-def write_request(request: ChatRequest) -> dict[str, Any]:
-    """The keyword arguments of a streamed completion, model and credentials left out."""
-    call: dict[str, Any] = {
-        "messages": [_write_message(message) for message in number_calls(request.messages)],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+def write_request(request: ChatRequest, *, recalls: bool = False) -> dict[str, Any]:
+    """The keyword arguments of a streamed completion, model and credentials left out. `recalls`: what the model thought
+    since the user last spoke is told it again."""
+    call: dict[str, Any] = {"messages": _write_messages(request, recalls=recalls), **_STREAMED, **request.beside}
     call |= _write_sampling(request)
     if request.tools:
         call["tools"] = list(request.tools)
         for name in ("tool_choice", "parallel_tool_calls"):
             if getattr(request, name) is not None:
                 call[name] = getattr(request, name)
-    if request.format == "json":
-        call["response_format"] = {"type": "json_object"}
-    elif request.format is not None:
-        call["response_format"] = {"type": "json_schema", "json_schema": _write_schema(request)}
     effort = request.effort or request.think
     if isinstance(effort, str):
         call["reasoning_effort"] = effort
-    return call
+    if request.logprobs is not None:
+        call |= {"logprobs": True, "top_logprobs": request.logprobs}  # some servers insist on the number
+    return call | _write_format(request)
+
+
+def write_completion(request: ChatRequest, completion: Completion) -> dict[str, Any]:
+    """The body of a streamed bare completion, its model left out. An echo is put before the answer elsewhere."""
+    body = {"prompt": completion.prompt, **_STREAMED, **_write_sampling(request), **_write_format(request)}
+    if completion.suffix:
+        body["suffix"] = completion.suffix
+    if request.logprobs is not None:
+        body["logprobs"] = request.logprobs
+    return body
+
+
+def _write_format(request: ChatRequest) -> dict[str, Any]:
+    if request.format is None:
+        return {}
+    if request.format == "json":
+        return {"response_format": {"type": "json_object"}}
+    return {"response_format": {"type": "json_schema", "json_schema": _write_schema(request)}}
 
 
 def _write_sampling(request: ChatRequest) -> dict[str, Any]:
@@ -57,8 +57,6 @@ def _write_sampling(request: ChatRequest) -> dict[str, Any]:
         call["stop"] = list(sampling.stop)
     if sampling.logit_bias:
         call["logit_bias"] = sampling.logit_bias
-    if request.logprobs is not None:
-        call |= {"logprobs": True, "top_logprobs": request.logprobs}  # some servers insist on the number
     return call
 
 
@@ -99,77 +97,25 @@ def _next_call(waiting: list[tuple[str, str]], name: str) -> str:
     return next((call_id for known, call_id in waiting if name in ("", known)), "")
 
 
-class ChunkReader:
-    """Reads the pieces of one stream; tool calls arrive in parts and leave whole."""
-
-    def __init__(self) -> None:
-        self._calls: dict[int, dict[str, str]] = {}
-        self._places: dict[int, int] = {}
-        self._finish = ""
-        self._usage: Usage | None = None
-
-    def read(self, piece: Any) -> Iterator[Chunk]:
-        usage = getattr(piece, "usage", None)
-        if usage is not None:
-            self._usage = Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
-        for choice in piece.choices or ():
-            self._finish = choice.finish_reason or self._finish
-            delta = choice.delta
-            thinking = getattr(delta, "reasoning_content", None)
-            if thinking:
-                yield Thinking(thinking)
-            if delta.content:
-                odds = getattr(choice, "logprobs", None)
-                told = odds.get("content") if isinstance(odds, dict) else getattr(odds, "content", None)
-                yield Text(delta.content, read_logprobs(told))
-            for part in delta.tool_calls or ():
-                self._gather(part)
-
-    def finish(self, stream: Any) -> Iterator[Chunk]:
-        """The gathered tool calls and the Done; `stream` is LiteLLM's wrapper, read to its end.
-
-        LiteLLM closes every stream with a finish and a usage of its own; whether the upstream sent one too is
-        known to the wrapper. Raises BrokenStream when the upstream did not say that it had finished.
-        """
-        if not (stream.received_finish_reason or stream.intermittent_finish_reason):
-            raise BrokenStream("the stream ended without its end mark")
-        for index, call in self._calls.items():
-            yield ToolCall(call["id"] or f"call_{index}", call["name"], call["arguments"] or "{}")
-        finish = "tool_calls" if self._calls else _FINISH.get(self._finish, "stop")
-        is_counted = any(getattr(piece, "usage", None) is not None for piece in stream.chunks)
-        usage = self._usage if self._usage is None or is_counted else structs.replace(self._usage, estimated=True)
-        yield Done(finish=finish, usage=usage)
-
-    def _gather(self, part: Any) -> None:
-        """Some servers number every call 0: a new id there begins a new call."""
-        index = part.index or 0
-        place = self._places.setdefault(index, len(self._calls))
-        known = self._calls.get(place, {}).get("id")
-        if part.id and known and part.id != known:
-            place = self._places[index] = len(self._calls)
-        call = self._calls.setdefault(place, {"id": "", "name": "", "arguments": ""})
-        call["id"] = call["id"] or part.id or ""
-        call["name"] += part.function.name or ""
-        call["arguments"] += part.function.arguments or ""
-
-
 def _write_schema(request: ChatRequest) -> dict[str, Any]:
     schema: dict[str, Any] = {"name": request.format_name or "answer", "schema": request.format}
     return schema if request.format_strict is None else schema | {"strict": request.format_strict}
 
 
-def _write_message(message: Message) -> dict[str, Any]:
+def _write_messages(request: ChatRequest, *, recalls: bool) -> list[dict[str, Any]]:
+    messages = list(number_calls(message for message in request.messages if message.role != "control"))
+    last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    return [_write_message(message, recalls=recalls and place > last) for place, message in enumerate(messages)]
+
+
+def _write_message(message: Message, *, recalls: bool) -> dict[str, Any]:
     if message.role == "tool":
         result = next((part for part in message.parts if isinstance(part, ToolResult)), None)
         if result is not None:
             return {"role": "tool", "tool_call_id": result.call_id, "content": result.content}
-    written: dict[str, Any] = {"role": message.role, "content": message.text}
-    images = [part for part in message.parts if isinstance(part, Image)]
-    if images:
-        written["content"] = [{"type": "text", "text": message.text}] + [
-            {"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{image.data}"}}
-            for image in images
-        ]
+    written: dict[str, Any] = {"role": message.role, "content": _write_content(message)}
+    if message.name:
+        written["name"] = message.name
     calls = [part for part in message.parts if isinstance(part, ToolCall)]
     if calls:
         written["content"] = message.text or None
@@ -177,4 +123,29 @@ def _write_message(message: Message) -> dict[str, Any]:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in calls
         ]
-    return written
+    thought = "".join(part.text for part in message.parts if isinstance(part, Thinking))
+    return written | ({"reasoning_content": thought} if thought and recalls else {})
+
+
+def _write_content(message: Message) -> str | list[dict[str, Any]]:
+    """One text as such, since not every server takes a list; of a user several parts as they came. Some servers put the
+    parts of a list together without a gap, so what was read from files stays one text with what stands beside it."""
+    parts: list[Text | Image] = []
+    for is_text, run in groupby(filter(_says, message.parts), lambda part: isinstance(part, Text)):
+        texts: list[Any] = list(run)
+        is_read = is_text and any(isinstance(part, Extract) for part in texts)
+        parts += [Text("\n".join(part.text for part in texts))] if is_read else texts
+    if any(isinstance(part, Image) for part in parts) or (message.role == "user" and len(parts) > 1):
+        return [_write_part(part) for part in parts]
+    return "\n".join(part.text for part in parts if isinstance(part, Text))
+
+
+def _says(part: Part) -> bool:
+    return bool(part.text) if isinstance(part, Text) else isinstance(part, Image)
+
+
+def _write_part(part: Text | Image) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    shown = {"url": f"data:{part.media_type};base64,{part.data}"}
+    return {"type": "image_url", "image_url": shown | ({"detail": part.detail} if part.detail else {})}

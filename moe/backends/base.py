@@ -59,6 +59,14 @@ class Counting(Protocol):
         """How many tokens the prompt is; None when it cannot say without loading a model."""
 
 
+@runtime_checkable
+class Leaving(Protocol):
+    """A backend that may leave thoughts in its answers."""
+
+    def begins_inside(self, request: ChatRequest) -> bool:
+        """Whether an answer may begin within a thought, because its opening mark stands in the prompt."""
+
+
 class Modelless:
     """What holds for a backend that speaks without a model: nothing is out of reach, and nothing takes long."""
 

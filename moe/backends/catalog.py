@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from .. import net
+from ..aliases import shorten
 from ..errors import BackendError
 from ..experts import Expert
 from ..replies import ModelCard
@@ -45,6 +46,13 @@ class Catalog:
     def all_nodes(self) -> list[Node]:
         return list(self._nodes.values())
 
+    def place_of(self, expert: Expert, model: str) -> Group:
+        """The nodes that a request of this expert for `model` may go to: those that are known to have it, else all
+        that it uses. A model called by its own name may be on any."""
+        nodes = self.all_nodes() if expert.id < 0 else self.nodes_of(expert)
+        holders = [node for node in nodes if model in node.last_state.models]
+        return tuple(node.url for node in holders or nodes)
+
     def model_for(self, expert: Expert, *, fresh: bool = True) -> str:
         """The upstream model that serves `expert`, "" when no node has a fitting one.
 
@@ -64,7 +72,14 @@ class Catalog:
 
     def find(self, name: str) -> str | None:
         """The exact upstream name that a client's `name` means, or None."""
-        return find_name(name, [node.state.models for node in self._nodes.values()])
+        held = [node.state.models for node in self._nodes.values()]
+        return find_name(name, held) or find_name(shorten(name), held)
+
+    def seek(self, name: str) -> None:
+        """Asks the nodes once more for what `find` does not find, though not with each request."""
+        if self.find(name) is None:
+            for node in self._nodes.values():
+                node.seek()
 
     def node(self, named: str) -> Node | None:
         """The node that `named` means: by its URL in any spelling, or as an expert's first; "" is the default's first.
@@ -130,7 +145,7 @@ class Catalog:
         """The upstream models, each once; `only_loaded` = those in some node's memory."""
         cards: dict[str, ModelCard] = {}
         for node in self._nodes.values():
-            state = node.last_state
+            state = node.settled_state if only_loaded else node.last_state
             for name, model in state.models.items():
                 held = state.loaded.get(name)
                 if held is not None or not only_loaded:

@@ -1,4 +1,4 @@
-"""The HTTP under LiteLLM: checked addresses, no redirects, errors in our own words, unreadable events left out.
+"""The HTTP under LiteLLM: checked addresses, no redirects, errors in our own words, no answer with a hole.
 
 Imported with LiteLLM only, since httpx comes with it.
 """
@@ -6,21 +6,27 @@ Imported with LiteLLM only, since httpx comes with it.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 
 from .. import net
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable
+from .logprobs import field
 from .refusal import ERROR_BODY_BYTES, refuse
+from .tally import Tally
 
 LONGEST_LINE = 16 * 1024 * 1024
-LAST = b"data: [DONE]"
+LAST = b"[DONE]"
 DRAIN_S = 0.25
 _ACCOUNT = ("openai-organization", "openai-project")
+_FIELDS = (b"event", b"id", b"retry", b"")  # of an event, beside its data; a comment has no name
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 _NO_CONNECTION = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -62,41 +68,92 @@ class Courier(httpx.AsyncBaseTransport):
 
 
 class Sieve(httpx.AsyncByteStream):
-    """Server-sent events, without the data that is no JSON object: one bad chunk must not cost the answer."""
+    """Server-sent events that have data, and can all be read: readers skip what they cannot, and tell an answer with a
+    hole as a whole one. Raises BadAnswer for such an answer."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._source = response.stream
+        self._tally = Tally()
+        self._tokens: float | None = None
+        self._kind = b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pending = b""
         source = aiter(self._source)  # type: ignore[arg-type]  # an async transport's stream is async
         async for piece in source:
             *lines, pending = (pending + piece).split(b"\n")
-            kept = [line + b"\n" for line in lines if is_readable(line)]
-            if any(line.rstrip() == LAST for line in lines):
+            kept = b"".join(self._sift(line) for line in lines)
+            if any(_is_last(line) for line in lines):
                 await _drain(source)
             if kept:
-                yield b"".join(kept)
+                yield kept
             if len(pending) > LONGEST_LINE:
                 raise BadAnswer("a line without an end")
-        if pending and is_readable(pending):
-            yield pending + b"\n\n"
+        if pending:
+            if not (kept := self._sift(pending)):
+                raise BrokenStream("the stream ended within a line")
+            yield kept + b"\n"
+        self._tally.settle(self._tokens)
 
     async def aclose(self) -> None:
         await self._source.aclose()  # type: ignore[union-attr]
 
+    def _sift(self, line: bytes) -> bytes:
+        """The line as it goes on, b"" for one that says nothing or cannot be read."""
+        if not (said := line.strip(b" \t\r\0")):
+            return b"\n"
+        name, _, data = said.removeprefix(codecs.BOM_UTF8).partition(b":")
+        data = said if said.startswith(b"{") else data.strip()
+        if name == b"event":  # waits for its data: one that has none is an error to some readers
+            self._kind = line + b"\n"
+        if name in _FIELDS or (name == b"data" and not data):
+            return b""
+        kind, self._kind = self._kind, b""
+        if name == b"data" and data == LAST:
+            self._tally.settle(self._tokens)
+            return kind + line + b"\n"
+        event = read_event(data) if name == b"data" or data is said else None
+        if event is None:
+            self._tally.miss()
+            return b""
+        self._count(event)
+        return kind + ((mark_refusal(event) if b'"refusal"' in line else b"") or line + b"\n")
 
-def is_readable(line: bytes) -> bool:
-    """Whether a reader of JSON events can live with this line; the judge is the decoder that those readers use."""
-    if not line.startswith(b"data:"):
-        return True
-    data = line[5:].strip()
-    if not data or data == b"[DONE]":
-        return True
+    def _count(self, event: dict[str, Any]) -> None:
+        deltas = [choice.get("delta") or {} for choice in event.get("choices") or ()]
+        texts = sum(any(delta.get(name) for name in _TEXTS) for delta in deltas)
+        texts += sum(bool(choice.get("text")) for choice in event.get("choices") or ())
+        has_called = any(delta.get("tool_calls") or delta.get("function_call") for delta in deltas)
+        self._tally.add(pieces=texts, has_called=has_called)
+        tokens = field(event.get("usage"), "completion_tokens")
+        self._tokens = tokens if isinstance(tokens, (int, float)) else self._tokens
+
+
+def _is_last(line: bytes) -> bool:
+    name, _, data = line.partition(b":")
+    return name == b"data" and data.strip() == LAST
+
+
+def read_event(data: bytes) -> dict[str, Any] | None:
+    """An event's data, by the decoder that its readers use; None for what they cannot live with."""
     try:
-        return isinstance(json.loads(data), dict)
+        event = json.loads(data)
     except (ValueError, RecursionError):
-        return False
+        return None
+    choices = (event.get("choices") or []) if isinstance(event, dict) else None
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        return None
+    deltas = [choice.get("delta") or {} for choice in choices]
+    return event if all(isinstance(delta, dict) for delta in deltas) else None
+
+
+def mark_refusal(event: dict[str, Any]) -> bytes:
+    """An event in which a model refuses, that told where LiteLLM looks too: it skips what says nothing else. b"" where
+    none does."""
+    deltas = [delta for choice in event.get("choices") or () if (delta := choice.get("delta")) and delta.get("refusal")]
+    for delta in deltas:
+        delta["provider_specific_fields"] = {"refusal": delta["refusal"]}
+    return b"data: " + json.dumps(event).encode() + b"\n" if deltas else b""
 
 
 async def _drain(source: AsyncIterator[bytes]) -> None:

@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ SILENT = "the download ended without a word"
 
 
 class Fetched(Struct, frozen=True):
-    """The file in the models folder, its sha256, its size, and whether it was not there before."""
+    """The file in the models folder, its sha256, its size, whether it is new there, and the repository and path that it
+    came from."""
 
     file: str
     digest: str = ""
     size: int = 0
     is_new: bool = False
+    origin: str = ""
 
 
 class NotFetched(MoeError):
@@ -49,10 +51,12 @@ class Downloads:
         self._running: dict[str, _Download] = {}
         self._is_closed = False
 
-    def follow(self, name: str) -> Generator[bytes, None, Fetched]:
+    def follow(self, name: str, ours: Mapping[str, str] | None = None) -> Generator[bytes, None, Fetched]:
         """Joins the download of `name`, or begins it: yields its progress as JSON lines, b"" while there is none, and
-        returns what came of it. It ends when the last of its followers leaves. Raises NotFetched, and Busy."""
-        download = self._join(name)
+        returns what came of it. It ends when the last of its followers leaves. Raises NotFetched, and Busy.
+
+        `ours` are files by their `origin`: each may be replaced by what has become of it there."""
+        download = self._join(name, ours or {})
         try:
             yield from download.steps()
         finally:
@@ -69,7 +73,7 @@ class Downloads:
         for download in running:
             download.stop()
 
-    def _join(self, name: str) -> _Download:
+    def _join(self, name: str, ours: Mapping[str, str]) -> _Download:
         key = spell(name)
         with self._lock:
             download = self._running.get(key)
@@ -78,7 +82,7 @@ class Downloads:
             if download is None or download.is_over:
                 if len(self._running) >= MOST_AT_ONCE:
                     raise Busy
-                download = self._running[key] = _Download(key, self._folder)
+                download = self._running[key] = _Download(key, self._folder, ours)
             download.followers += 1
             return download
 
@@ -94,7 +98,7 @@ class Downloads:
 class _Download:
     """One process, its words so far, and what came of it; `problem` says why `fetched` is None."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, ours: Mapping[str, str]) -> None:
         self.name = name
         self.followers = 0
         self.fetched: Fetched | None = None
@@ -102,9 +106,11 @@ class _Download:
         self.is_over = False
         self._said: list[tuple[str, bytes]] = []
         self._changed = threading.Condition()
+        repository = f"{name.removeprefix(HOSTS[0]).partition(':')[0].casefold()}/"
+        known = {origin: file for origin, file in ours.items() if origin.startswith(repository)}
         self._child = subprocess.Popen(  # noqa: S603 - a module of ours; the name is an argument, not a command
-            [sys.executable, "-m", "moe.backends.fetching", name, str(folder)], cwd=ROOT, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [sys.executable, "-m", "moe.backends.fetching", name, str(folder), msgspec.json.encode(known).decode()],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
         threading.Thread(target=self._listen, name="download", daemon=True).start()
 

@@ -25,6 +25,11 @@ def read_keep_alive(asked: KeepAlive | None, *, default_s: float) -> float:
     return math.inf if seconds < 0 else seconds
 
 
+def unloads(asked: KeepAlive | None) -> bool:
+    """Whether a model is not kept at all, in whichever words."""
+    return asked is not None and _seconds(asked) == 0
+
+
 def _seconds(asked: KeepAlive) -> float:
     try:
         return float(asked)

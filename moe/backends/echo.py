@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core import ChatRequest, Done, Text, Usage
 from .base import Chunks, Modelless
+from .duration import unloads
 from .wishes import find_asked
 
 
@@ -12,7 +13,7 @@ class Echo(Modelless):
 
     def chat(self, request: ChatRequest) -> Chunks:
         if request.only_loads:
-            yield Done(finish="unload" if request.keep_alive == 0 else "load")
+            yield Done(finish="unload" if unloads(request.keep_alive) else "load")
             return
         asked = request.completion.prompt if request.completion else next(iter(request.user_texts[-1:]), "")
         words = asked.split(" ") or [""]

@@ -14,6 +14,7 @@ from ..config import RunnerConfig
 from ..core import Embedded, EmbedRequest, Heartbeat
 from ..errors import BackendError, BadAnswer, Crowded, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from .base import BEAT
+from .duration import unloads
 from .nodes import Node
 from .ollama_wire import write_keep_alive
 from .preference import rank
@@ -91,7 +92,7 @@ def _ask(
         raise
     finally:
         node.leave()
-    if not is_loaded or request.keep_alive == 0:
+    if not is_loaded or unloads(request.keep_alive):
         node.expect_change()
     node.doubt(0)
     return _read(page)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import Future
 from typing import Any
 
 from ..config.settings import prefer
 from ..core import Chunk
 from ..errors import BackendError, BadAnswer, BrokenStream, NotReady, TimedOut, UpstreamFailure
-from .api_wire import ChunkReader
+from .api_reader import ChunkReader
 from .base import HEARTBEAT_S
+from .completing import read_on
+from .refusal import tell_failure
 
 INSTALL = "./setup.sh --with api"
 CLOSE_LIMIT_S = 5.0
@@ -22,6 +25,8 @@ SILENCE_LIMIT_S = 600.0  # the last resort only: dispatch watches each answer wi
 # Beyond so many chunks that nobody has taken yet the upstream is not read on: a slow reader must not fill memory.
 MOST_WAITING = 512
 LONGEST_CHAIN = 16
+# One for each address and key. LiteLLM forgets all beyond that, and leaves their connections open.
+MOST_CLIENTS = 4096
 Arrived = queue.SimpleQueue[Chunk | BackendError | None]
 
 
@@ -51,18 +56,25 @@ class Engine:
         Cancelling the future closes the upstream's connection. Raises NotReady.
         """
         litellm, loop = self.load()
-        import httpx  # noqa: PLC0415 - comes with LiteLLM
+        return _begin(_converse(litellm, call | {"timeout": _limit(connect_s)}), loop, key=key)
 
-        arrived: Arrived = queue.SimpleQueue()
-        call = call | {"timeout": httpx.Timeout(SILENCE_LIMIT_S, connect=connect_s)}
-        return asyncio.run_coroutine_threadsafe(_deliver(litellm, call, arrived, key=key), loop), arrived
+    def continue_text(
+        self, url: str, body: dict[str, Any], *, connect_s: float, key: str
+    ) -> tuple[Future[None], Arrived]:
+        """The same for a bare completion, which goes out without LiteLLM: it would connect to an address that is not
+        checked, and forget the log probabilities."""
+        _, loop = self.load()
+        from litellm.llms.custom_httpx.http_handler import get_async_httpx_client  # noqa: PLC0415
+
+        def hire() -> Any:  # on the loop that it belongs to, where LiteLLM keeps it
+            return get_async_httpx_client(llm_provider="moe").client
+
+        return _begin(read_on(hire, url, body, key=key, limit=_limit(connect_s)), loop, key=key)
 
     def embed(self, call: dict[str, Any], *, connect_s: float, key: str) -> Future[tuple[list[list[float]], int]]:
         """Vectors, and how many tokens they were made of. Raises NotReady; the future BackendError."""
         litellm, loop = self.load()
-        import httpx  # noqa: PLC0415 - comes with LiteLLM
-
-        call = call | {"timeout": httpx.Timeout(SILENCE_LIMIT_S, connect=connect_s)}
+        call = call | {"timeout": _limit(connect_s)}
         return asyncio.run_coroutine_threadsafe(_embed(litellm, call, key=key), loop)
 
     def context_tokens(self, model: str) -> int:
@@ -110,24 +122,46 @@ async def _wind_up(clients: Any) -> None:
             await client.close()
 
 
-async def _deliver(litellm: Any, call: dict[str, Any], arrived: Arrived, *, key: str) -> None:
-    reader = ChunkReader()
-    stream: Any = None
+def _limit(connect_s: float) -> Any:
+    import httpx  # noqa: PLC0415 - comes with LiteLLM
+
+    return httpx.Timeout(SILENCE_LIMIT_S, connect=connect_s)
+
+
+def _begin(
+    chunks: AsyncGenerator[Chunk, None], loop: asyncio.AbstractEventLoop, *, key: str
+) -> tuple[Future[None], Arrived]:
+    arrived: Arrived = queue.SimpleQueue()
+    return asyncio.run_coroutine_threadsafe(_deliver(chunks, arrived, key=key), loop), arrived
+
+
+async def _deliver(chunks: AsyncGenerator[Chunk, None], arrived: Arrived, *, key: str) -> None:
     try:
-        stream = await litellm.acompletion(**call)
-        async for piece in stream:
-            for chunk in reader.read(piece):
-                arrived.put(chunk)
+        async for chunk in chunks:
+            arrived.put(chunk)
             while arrived.qsize() > MOST_WAITING:
                 await asyncio.sleep(HEARTBEAT_S)
-        for chunk in reader.finish(stream):
-            arrived.put(chunk)
         arrived.put(None)
     except Exception as error:  # noqa: BLE001 - LiteLLM raises its own and its providers' classes
         arrived.put(_without(key, translate(error)))
     except asyncio.CancelledError:
         arrived.put(BrokenStream("the call was given up"))
         raise
+    finally:
+        await chunks.aclose()
+
+
+async def _converse(litellm: Any, call: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+    names = {tool["function"]["name"] for tool in call.get("tools", ())}
+    reader = ChunkReader(names, call["messages"], most=call.get("max_tokens"))
+    stream: Any = None
+    try:
+        stream = await litellm.acompletion(**call)
+        async for piece in stream:
+            for chunk in reader.read(piece):
+                yield chunk
+        for chunk in reader.finish(stream):
+            yield chunk
     finally:
         close = getattr(stream, "aclose", None)
         if close is not None:
@@ -161,7 +195,7 @@ def translate(error: BaseException) -> BackendError:
         return BrokenStream(message)
     told = [each for each in chain if type(each).__module__.startswith("openai") and hasattr(each, "body")]
     if told:
-        return UpstreamFailure(str(told[-1])[:2000], upstream_status=500)
+        return tell_failure(str(told[-1]))
     if "MidStreamFallbackError" in names:
         return BadAnswer(message)
     if "BadRequestError" in names:  # LiteLLM's own: an unknown provider, a setting it cannot translate
@@ -181,7 +215,8 @@ def _unwrap(error: BaseException | None) -> Iterator[BaseException]:
 def _without(key: str, error: BackendError) -> BackendError:
     """The error, the API key blotted out: some servers repeat the one they refuse."""
     if key:
-        error.message, error.code = (text.replace(key, "***") for text in (error.message, error.code))
+        error.message, error.code, error.reason = (
+            text.replace(key, "***") for text in (error.message, error.code, error.reason))
         error.args = (error.message,)
     return error
 
@@ -199,6 +234,8 @@ def _import_litellm() -> Any:
     litellm.telemetry = False
     litellm.suppress_debug_info = True
     litellm.disable_hf_tokenizer_download = True
+    litellm.REPEATED_STREAMING_CHUNK_LIMIT = sys.maxsize  # who asks for a hundred equal lines gets them
+    litellm.in_memory_llm_clients_cache.max_size_in_memory = MOST_CLIENTS
 
     def hire(ssl_context: Any = None, ssl_verify: bool | None = None, **_: Any) -> Courier:
         return Courier(verify=ssl_context if ssl_context is not None else ssl_verify is not False)

@@ -1,6 +1,7 @@
 """The program that fetches one model from a hub into the models folder: `python -m moe.backends.fetching NAME FOLDER`.
 
-Each line it prints is a JSON object: Ollama's words on how a pull goes, and last `{"done": …}` or `{"error": "…"}`.
+A third argument says in JSON which files there came from which place of the hub: only these may be written over. Each
+line it prints is a JSON object: Ollama's words on how a pull goes, and last `{"done": …}` or `{"error": "…"}`.
 """
 
 from __future__ import annotations
@@ -9,59 +10,84 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-import msgspec
+from msgspec import json
 
 from ..hub import File, HubError, Repository, list_files
-from ..weights import WeightsError, check_same, fetch, pick, read_name
+from ..weights import WeightsError, fetch, is_same, pick, read_name
 
 TOLD_EVERY_S = 0.2
 LATEST = ":latest"
 FOR_A_SHELL = "./setup.sh --model "
+FOLDER = "the models folder"
+DOWNLOADS = ".downloads"
 Tell = Callable[..., None]
 
 
-def main(name: str, folder: str) -> int:
+def main(name: str, folder: str, ours: str = "{}") -> int:
+    home = Path(folder).absolute()
     try:
-        tell(done=_provide(name, Path(folder)))
+        tell(done=_provide(name, home, json.decode(ours, type=dict[str, str])))
         return 0
     except (HubError, WeightsError) as error:
-        tell(error=error.message.replace(FOR_A_SHELL, ""))
+        tell(error=error.message.replace(FOR_A_SHELL, "").replace(f"{home}/{DOWNLOADS}", FOLDER)
+             .replace(str(home), FOLDER))
     except OSError as error:
-        tell(error=f"the models folder cannot be written: {error.strerror or error}")
+        tell(error=f"{FOLDER} cannot be written: {error.strerror or error}")
     return 1
 
 
 def tell(**what: Any) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.write(json.encode(what) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def _provide(name: str, home: Path) -> dict[str, Any]:
-    """The model in `home`, unless it is there: its file, its sha256, its size, and whether it was fetched now."""
+def _provide(name: str, home: Path, ours: dict[str, str]) -> dict[str, Any]:
+    """The model in `home`, unless it is there: what `Fetched` says of it."""
     tell(status="pulling manifest")
     if name.count("/") < 2:
         raise WeightsError(f"{name!r} names no repository: one is hf.co/OWNER/REPO or hf.co/OWNER/REPO:QUANT")
     wanted = read_name(name.removesuffix(LATEST))
     listing = list_files(wanted.repo)
     file = pick(listing.files, wanted)
-    target = home / PurePosixPath(file.name).name
-    downloads = home / ".downloads"
-    with _alone(downloads, target.name):
-        is_new = not target.exists()
-        if is_new:
+    origin = f"{wanted.repo.casefold()}/{file.name}"
+    names = _spell(file, wanted.repo)
+    downloads = home / DOWNLOADS
+    with _alone(downloads, names):
+        target, is_there = _place(file, home, names, own=ours.get(origin, ""))
+        if not is_there:
             path = fetch(Repository(wanted.repo, listing.revision, downloads), file, told=_Progress(file).tell)
             tell(status="verifying sha256 digest")
             tell(status="writing manifest")
             path.replace(target)
-        else:
-            tell(status="verifying sha256 digest")
-            check_same(target, file)
-    return {"file": target.name, "digest": file.checksum or "", "size": file.size_bytes, "is_new": is_new}
+    return {"file": target.name, "digest": file.checksum or "", "size": file.size_bytes, "is_new": not is_there,
+            "origin": origin}
+
+
+def _spell(file: File, repo: str) -> list[str]:
+    """What the file may be called, the best first: many owners give theirs the same name."""
+    name, (owner, title) = PurePosixPath(file.name).name, repo.split("/")
+    return [name, f"{owner}-{name}", f"{owner}-{title}-{name}"]
+
+
+def _place(file: File, home: Path, names: list[str], *, own: str) -> tuple[Path, bool]:
+    """Where the file is or should be, and whether it is there. `own` is what there is of it from an earlier day, and
+    nothing else is written over."""
+    earlier = PurePosixPath(own).name
+    for name in filter(None, (earlier, *names)):
+        target = home / name
+        if not target.exists():
+            return target, False
+        tell(status="verifying sha256 digest")
+        if is_same(target, file):
+            return target, True
+        if name == earlier:
+            return target, False
+    raise WeightsError(f"{names[-1]} is in {FOLDER}, but is not the hub's file of that name: move it away first")
 
 
 class _Progress:
@@ -81,16 +107,18 @@ class _Progress:
 
 
 @contextmanager
-def _alone(downloads: Path, name: str) -> Iterator[None]:
-    """Waits until no other process fetches the same file; leaves no empty folder behind."""
-    lock = downloads / f".{name}.lock"
-    with _hold(lock):
-        try:
+def _alone(downloads: Path, names: Iterable[str]) -> Iterator[None]:
+    """Waits until no other process fetches a file of these names; leaves no empty folder behind."""
+    locks = [downloads / f".{name}.lock" for name in sorted(set(names))]  # in one order, so that no two wait in a ring
+    try:
+        with ExitStack() as held:
+            for lock in locks:
+                held.enter_context(_hold(lock))
+                held.callback(lock.unlink)
             yield
-        finally:
-            lock.unlink()
-    with suppress(OSError):  # something else is kept there
-        downloads.rmdir()
+    finally:
+        with suppress(OSError):  # something else is kept there
+            downloads.rmdir()
 
 
 def _hold(lock: Path) -> TextIO:

@@ -1,4 +1,5 @@
-"""Calls that have to be made, where the model's server does not see to it: asked again once, then an error."""
+"""Calls that have to be made, or may not be, where the model's server does not see to it: asked again once, then an
+error."""
 
 from __future__ import annotations
 
@@ -7,75 +8,116 @@ from contextlib import closing
 
 from msgspec import structs
 
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Message, Text, ToolCall, Usage
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Message, Refusal, Text, ToolCall, ToolCallPiece, Usage
 from ..errors import BadAnswer
-from .base import BEAT, Chunks
+from .base import Chunks
 from .dialogue.calls import read_calls
-from .wishes import call_schema, chosen_name, must_call, offer_tools
+from .wishes import call_schema, chosen_name, forbids_calls, must_call, offer_tools
 
 _ONE, _ANY = 'Answer by calling the function "{}", and with nothing else.', "Answer by calling one of the functions."
+_NONE = "Answer in words, without calling a function."
+_HELD = Heartbeat(is_held=True)
 
 
 def insist(chat: Callable[[ChatRequest], Chunks], request: ChatRequest, *, takes_format: bool) -> Chunks:
-    """The answer of `chat`; where it has to be a call, its text is held back until one comes.
+    """The answer of `chat`; where it has to be a call, its text is held back until one comes that was asked for, and no
+    other is passed on; where none may be made, none is.
 
     The second time an instruction stands at the end and, if the server `takes_format`, the answer is bound to the form
-    of a call. Raises BadAnswer when that is none either.
+    of a call. Raises BadAnswer when that is none either, or nothing but calls.
     """
-    return _insist(chat, request, takes_format=takes_format) if must_call(request) else chat(request)
+    if must_call(request):
+        return _demand(chat, request, takes_format=takes_format)
+    return _forbid(chat, request) if forbids_calls(request) else chat(request)
 
 
-def _insist(chat: Callable[[ChatRequest], Chunks], request: ChatRequest, *, takes_format: bool) -> Chunks:
+def _demand(chat: Callable[[ChatRequest], Chunks], request: ChatRequest, *, takes_format: bool) -> Chunks:
     first = yield from _hear(chat(request), request, takes_text=False)
     if not isinstance(first, Done):
         return
-    again = structs.replace(request, messages=(*request.messages, Message("user", (Text(_instruct(request)),))))
+    again = structs.replace(_tell(request, _instruct(request)), tools=offer_tools(request))
     if takes_format:
         again = structs.replace(again, format=call_schema(request))
     second = yield from _hear(chat(again), request, takes_text=True, spent=first.usage)
     if isinstance(second, Done):
-        error = BadAnswer("the model answered without calling a function", reason="no call was made")
-        error.is_worth_a_retry = False
-        raise error
+        raise _give_up("the model answered without calling a function, though it had to")
 
 
 def _hear(
     chunks: Chunks, request: ChatRequest, *, takes_text: bool, spent: Usage | None = None
 ) -> Generator[Chunk, None, Done | None]:
-    """Passes the answer on from its first call; the Done of one that has none is given back instead.
+    """Passes the answer on from its first call on; the Done of one that has none is given back instead.
 
-    `takes_text`: a text that is the JSON of a call is one.
+    `takes_text`: a text that is the JSON of a call is one. A refusal, or what a filter took away, is an answer too.
     """
+    names = {tool["function"]["name"] for tool in offer_tools(request)}
     held: list[Chunk] = []
-    has_called = False
+    has_begun = False
     with closing(chunks):
         for chunk in chunks:
             if isinstance(chunk, Done):
-                calls = _read(held, request) if takes_text and not has_called else []
-                if not has_called and not calls:
+                calls = _read(held, names) if takes_text and not has_begun else []
+                if not (has_begun or calls or chunk.finish == "content_filter"):
                     return chunk
-                yield from calls
+                yield from calls or ([] if has_begun else held)
                 yield _add(structs.replace(chunk, finish="tool_calls") if calls else chunk, spent)
-            elif has_called or isinstance(chunk, Heartbeat):
+            elif isinstance(chunk, (ToolCall, ToolCallPiece)) and chunk.name not in names:
+                yield _HELD
+            elif has_begun or isinstance(chunk, Heartbeat):
                 yield chunk
-            elif isinstance(chunk, ToolCall):
-                has_called = True
+            elif isinstance(chunk, (ToolCall, ToolCallPiece, Refusal)):
+                has_begun = True
                 yield from held
                 yield chunk
             else:
                 held.append(chunk)
-                yield BEAT
+                yield _HELD
     return None
 
 
-def _read(held: list[Chunk], request: ChatRequest) -> list[ToolCall]:
-    names = [tool["function"]["name"] for tool in offer_tools(request)]
+def _read(held: list[Chunk], names: set[str]) -> list[ToolCall]:
     return read_calls("".join(chunk.text for chunk in held if isinstance(chunk, Text)), names)
 
 
 def _instruct(request: ChatRequest) -> str:
     name = chosen_name(request)
     return _ONE.format(name) if name else _ANY
+
+
+def _forbid(chat: Callable[[ChatRequest], Chunks], request: ChatRequest) -> Chunks:
+    first = yield from _silence(chat(request))
+    if isinstance(first, Done):
+        second = yield from _silence(chat(_tell(request, _NONE)), spent=first.usage)
+        if isinstance(second, Done):
+            raise _give_up("the model only called functions, though it may call none")
+
+
+def _silence(chunks: Chunks, *, spent: Usage | None = None) -> Generator[Chunk, None, Done | None]:
+    """Passes the answer on without its calls; the Done of one that was nothing else is given back instead."""
+    has_called = has_said = False
+    with closing(chunks):
+        for chunk in chunks:
+            if isinstance(chunk, (ToolCall, ToolCallPiece)):
+                has_called = True
+                yield _HELD
+                continue
+            has_said = has_said or (isinstance(chunk, Text) and bool(chunk.text.strip()))
+            if isinstance(chunk, Done):
+                if has_called and not has_said and chunk.finish != "content_filter":
+                    return chunk
+                chunk = _add(structs.replace(chunk, finish="stop") if chunk.finish == "tool_calls" else chunk, spent)
+            yield chunk
+    return None
+
+
+def _tell(request: ChatRequest, words: str) -> ChatRequest:
+    return structs.replace(request, messages=(*request.messages, Message("user", (Text(words),))))
+
+
+def _give_up(reason: str) -> BadAnswer:
+    error = BadAnswer(reason=reason)
+    error.is_worth_a_retry = False
+    return error
 
 
 def _add(done: Done, spent: Usage | None) -> Done:
@@ -85,4 +127,9 @@ def _add(done: Done, spent: Usage | None) -> Done:
         return done
     sums = {name: getattr(usage, name) + getattr(spent, name)
             for name in ("prompt_tokens", "completion_tokens", "load_ns", "prompt_ns", "completion_ns")}
-    return structs.replace(done, usage=structs.replace(usage, **sums))
+    known = {name: _sum(getattr(usage, name), getattr(spent, name)) for name in ("cached_tokens", "reasoning_tokens")}
+    return structs.replace(done, usage=structs.replace(usage, **sums, **known))
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

@@ -8,12 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..aliases import plain
 from ..config import EngineConfig, RunnerConfig
 from ..core import ChatRequest
 from ..errors import NotReady
 from ..experts import Expert
 from ..replies import ModelCard
-from .base import Backend, Chunks
+from .base import Backend, Chunks, Leaving
 from .gguf import Gguf
 from .llama.parts import is_later_part, name_of
 from .queues import Queues
@@ -63,7 +64,7 @@ class LocalModels:
 
     def find(self, name: str) -> str | None:
         """The model that `name` means: in any case, with or without `.gguf` or `:latest`."""
-        wanted = name.strip().casefold().removesuffix(":latest").removesuffix(SUFFIX)
+        wanted = plain(name).removesuffix(SUFFIX)
         return next((known for known in self.ways() if known.casefold() == wanted), None)
 
     def look_anew(self) -> None:
@@ -139,6 +140,10 @@ class ByName:
 
     def trouble(self, model: str) -> str:
         return self._way(model).trouble(model)
+
+    def begins_inside(self, request: ChatRequest) -> bool:
+        way = self._way(request.model)
+        return isinstance(way, Leaving) and way.begins_inside(request)
 
     def _way(self, model: str) -> Backend:
         return self._local.ways().get(model) or self._nodes

@@ -21,14 +21,14 @@ def read_logprobs(told: Any) -> tuple[TokenLogprob, ...]:
 
 
 def _read(entry: Any) -> TokenLogprob | None:
-    token, logprob = _field(entry, "token"), _field(entry, "logprob")
+    token, logprob = field(entry, "token"), field(entry, "logprob")
     if not isinstance(token, str) or isinstance(logprob, bool) or not isinstance(logprob, (int, float)):
         return None
-    return TokenLogprob(_exact(token, _field(entry, "bytes")), bound(logprob),
-                        read_logprobs(_field(entry, "top_logprobs"))[:MOST_TOP])
+    return TokenLogprob(_exact(token, field(entry, "bytes")), bound(logprob),
+                        read_logprobs(field(entry, "top_logprobs"))[:MOST_TOP])
 
 
-def _field(entry: Any, name: str) -> Any:
+def field(entry: Any, name: str) -> Any:
     return entry.get(name) if isinstance(entry, dict) else getattr(entry, name, None)
 
 

@@ -6,22 +6,21 @@ import logging
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import msgspec
 
-from ..aliases import Alias, Aliases, Draft, is_model_name, plain
-from ..config import Config, Settings
+from ..aliases import Alias, Draft, is_model_name, plain
+from ..config import Config
 from ..config.rules import RESERVED
 from ..errors import BadRequest, ConfigError, Forbidden, NotFound, Unavailable
 from ..log import clean
-from .blobs import Blobs
 from .catalog import Catalog
-from .downloads import Downloads, Fetched, is_of_a_hub
+from .downloads import Fetched, is_of_a_hub
 from .local import LocalModels
 from .nodes import Node
 from .relay import Lines, ask, is_success, look_for, relay, send_blob
+from .stock import Stock
 from .workbench import make_file
 
 NOBODY = "none"
@@ -30,21 +29,6 @@ WRITING = "writing manifest"
 SUCCESS = "success"
 
 log = logging.getLogger("moe.manage")
-
-
-class Stock(NamedTuple):
-    """What is kept of all this when the config changes."""
-
-    aliases: Aliases
-    downloads: Downloads
-    blobs: Blobs
-    models_folder: Path
-
-    @classmethod
-    def open(cls, settings: Settings) -> Stock:
-        """Nothing is read yet: `aliases.load()` does that."""
-        return cls(Aliases(settings.data_folder / "aliases.json"), Downloads(settings.models_folder),
-                   Blobs(settings.data_folder / "blobs"), settings.models_folder)
 
 
 class Manager:
@@ -182,15 +166,16 @@ class Manager:
                 yield line
 
     def _fetch(self, name: str) -> Lines:
-        fetched: Fetched = yield from self._stock.downloads.follow(name)
+        fetched: Fetched = yield from self._stock.downloads.follow(name, self._stock.fetched())
         known = self.aliases.find(name)
         is_ours = fetched.is_new or any(alias.file == fetched.file for alias in self.aliases.entries())
-        self._local.look_anew()
-        source = fetched.file.removesuffix(".gguf")
         self.aliases.put(Alias(
-            name=known.name if known else name, source=source, created=time.time(), digest=fetched.digest,
-            file=fetched.file if is_ours else "",
+            name=known.name if known else name, source=fetched.file.removesuffix(".gguf"), created=time.time(),
+            digest=fetched.digest, file=fetched.file if is_ours else "", origin=fetched.origin,
         ))
+        if known is not None:
+            self._stock.clear([known.file])
+        self._local.look_anew()
         log.info("pulled %s: %s", clean(name), clean(fetched.file))
         yield _step(SUCCESS)
 
@@ -250,16 +235,7 @@ class Manager:
         self._forget([alias for alias in self.aliases.entries() if alias.source == source])
 
     def _forget(self, gone: Iterable[Alias]) -> None:
-        """Takes the aliases out, and each file that this server put there and that nothing is called by any more."""
-        gone = list(gone)
-        self.aliases.remove(alias.name for alias in gone)
-        still = {alias.file for alias in self.aliases.entries()}
-        for file in {alias.file for alias in gone if alias.file} - still:
-            try:
-                (self._stock.models_folder / Path(file).name).unlink(missing_ok=True)
-            except OSError as error:
-                raise Unavailable(f"{file} cannot be deleted: {error.strerror or error}") from error
-            log.info("deleted %s", clean(file))
+        self._stock.forget(gone)
         self._local.look_anew()
 
     def _require_node(self) -> Node:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -19,6 +20,7 @@ TAGS_TTL_S = 60.0
 LOADED_TTL_S = 5.0
 DOWN_TTL_S = 1.0
 CHANGED_TTL_S = 1.0
+SEEK_EVERY_S = 3.0
 PROBE_TIMEOUT_S = 5.0
 PS_TIMEOUT_S = 2.0
 
@@ -56,6 +58,8 @@ class Node:
         self._shown: dict[str, Any] = {}
         self._tags_due = 0.0
         self._loaded_due = 0.0
+        self._sought_at = -SEEK_EVERY_S
+        self._expects_change = False
         self._is_refreshing = False
         self._doubted_until = 0.0
 
@@ -77,6 +81,13 @@ class Node:
         may have left it."""
         if time.monotonic() > self._loaded_due + LOADED_TTL_S and not self._state.is_slow_to_fail:
             self.refresh(wait=True)
+        return self.last_state
+
+    @property
+    def settled_state(self) -> NodeState:
+        """The state with what was loaded or removed through us: where that is not seen yet the node is asked first."""
+        if self._expects_change and self._state.is_up:
+            self._ask_unless(lambda: not self._expects_change)
         return self.last_state
 
     @property
@@ -111,8 +122,15 @@ class Node:
             self._tags_due = self._loaded_due = 0.0
             self._ask()
 
+    def seek(self) -> None:
+        """A model is asked for that no node is known to have: the lists of one that is well are read anew, unless
+        that was done just now."""
+        if self._state.is_up and not self._state.error:
+            self._ask_unless(lambda: time.monotonic() < self._sought_at + SEEK_EVERY_S, anew=True)
+
     def expect_change(self) -> None:
         """Something was loaded or removed: the node is asked again soon, but not by every request."""
+        self._expects_change = True
         self._loaded_due = min(self._loaded_due, time.monotonic() + CHANGED_TTL_S)
 
     def mark_down(self, error: BackendError) -> None:
@@ -148,9 +166,22 @@ class Node:
         finally:
             self._is_refreshing = False
 
+    def _ask_unless(self, needless: Callable[[], bool], *, anew: bool = False) -> None:
+        """Asks now, with `anew` for the lists of models too; calls at the same time share one question."""
+        if needless() or not self._refresh_lock.acquire(timeout=PS_TIMEOUT_S):
+            return
+        try:
+            if not needless():
+                if anew:
+                    self._sought_at, self._tags_due = time.monotonic(), 0.0
+                self._ask()
+        finally:
+            self._refresh_lock.release()
+
     def _ask(self) -> None:
         """Brings the state up to date; how the node fails decides what is believed of it."""
         now = time.monotonic()
+        self._expects_change = False
         try:
             loaded = self._fetch_loaded()
             models = self._state.models

@@ -11,19 +11,22 @@ from ..config import RunnerConfig
 from ..core import ChatRequest, Image
 from ..errors import Unreachable, UpstreamRefusal
 from .base import BEAT, Chunks
+from .duration import unloads
 from .insist import insist
 from .inventory import UpstreamModel
 from .nodes import Node, NodeState
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
 from .preference import Conversations, rank
+from .thinkers import always_thinks
 from .wishes import find_asked, must_call, obey, offer_tools
 
 DEFAULT_CONTEXT = 4096
 OUTPUT_RESERVE = 1024
 # A limit is no wish: agents send one of 128,000 with each short question, and memory is taken for what is reserved.
-MOST_RESERVED = 8192
+MOST_RESERVED = 4096
 IMAGE_TOKENS = 1024
 BYTES_PER_TOKEN = 2.5
+LONGEST_TOKEN = 128  # white space and dashes in a row
 PROMPT_TOKENS_PER_S = 50
 
 
@@ -51,7 +54,7 @@ class Ollama:
             node.leave()
         if self.routes > 1:
             self._conversations.remember(key, node.url)
-        if request.model not in node.last_state.loaded or request.keep_alive == 0:
+        if request.model not in node.last_state.loaded or unloads(request.keep_alive):
             node.expect_change()
 
     def _exchange(self, request: ChatRequest, node: Node) -> Chunks:
@@ -59,7 +62,7 @@ class Ollama:
         doubt_s = self._runner.breaker_cooldown_s
         try:
             with closing(node.transport.stream(path, body, idle_s=self.idle_limit_s(request.model))) as pieces:
-                for chunk in read_chunks(pieces):
+                for chunk in read_chunks(pieces, asked=body):
                     if chunk is not BEAT:
                         doubt_s = 0.0
                     yield chunk
@@ -91,6 +94,12 @@ class Ollama:
         model = self._describe(request.model)
         cannot_think = model is not None and model.lacks("thinking")
         return find_asked(request, "logit_bias", *(["reasoning_effort"] if cannot_think else []))
+
+    def begins_inside(self, request: ChatRequest) -> bool:
+        """By its name; or where a thought was asked of a model that thinks, and did not come apart."""
+        model = self._describe(request.model)
+        can_think = model is not None and "thinking" in model.capabilities
+        return always_thinks(request.model) or (can_think and bool(request.think))
 
     def first_token_limit_s(self, request: ChatRequest) -> float:
         states = [node.present_state for node in self._nodes]
@@ -156,7 +165,9 @@ class Ollama:
         options = write_options(request)
         if not request.only_loads:
             self._fit_context(request, options, state)
-            body["truncate"] = False
+            body["truncate"] = request.truncate is True  # a prompt is cut for none but who asks for it
+            if request.shift is not None:
+                body["shift"] = request.shift
         if options:
             body["options"] = options
         return path, msgspec.json.encode(body)
@@ -165,12 +176,12 @@ class Ollama:
         """Raises `num_ctx` by doubling until prompt and output fit; a model once raised stays so while loaded,
         since a smaller window would reload it. A `num_ctx` that was asked for is where it begins.
 
-        Raises UpstreamRefusal when the model's own limit is too small for the prompt.
+        Raises UpstreamRefusal where the prompt, which may not be cut, is certainly beyond the model's own limit.
         """
         model = state.models.get(request.model)
         limit = model.context_length if model is not None else 0
         prompt = _prompt_tokens(request)
-        if limit and prompt * BYTES_PER_TOKEN / 6 > limit:  # even at six bytes a token it cannot fit
+        if 0 < limit < prompt and request.truncate is not True and limit < _least_tokens(request):
             raise UpstreamRefusal(
                 f"the prompt is about {prompt} tokens long, more than {request.model}'s context length of {limit}",
                 code="context_length_exceeded",
@@ -195,16 +206,27 @@ class Ollama:
 
 def _prompt_tokens(request: ChatRequest) -> int:
     """An upper estimate of the prompt's length: text at 2.5 bytes a token, a thousand tokens an image."""
-    texts = [getattr(part, "text", "") or getattr(part, "content", "") or getattr(part, "arguments", "")
-             for message in request.messages for part in message.parts]
+    texts = _texts(request)
     images = sum(isinstance(part, Image) for message in request.messages for part in message.parts)
     if request.completion is not None:
-        texts += [request.completion.prompt, request.completion.suffix, request.completion.system or ""]
         images += len(request.completion.images)
     size = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
     if request.tools:
         size += len(msgspec.json.encode(request.tools))
     return int(size / BYTES_PER_TOKEN) + 8 * len(request.messages) + images * IMAGE_TOKENS
+
+
+def _least_tokens(request: ChatRequest) -> int:
+    """No token is longer than a word with the space before it, or than LONGEST_TOKEN."""
+    return sum(max(len(text.split()), len(text) // LONGEST_TOKEN) for text in _texts(request))
+
+
+def _texts(request: ChatRequest) -> list[str]:
+    texts = [getattr(part, "text", "") or getattr(part, "content", "") or getattr(part, "arguments", "")
+             for message in request.messages for part in message.parts]
+    if request.completion is not None:
+        texts += [request.completion.prompt, request.completion.suffix, request.completion.system or ""]
+    return texts
 
 
 def _conversation(request: ChatRequest) -> int:

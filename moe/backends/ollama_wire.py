@@ -13,13 +13,16 @@ import msgspec
 from msgspec import Struct
 
 from ..core import ChatRequest, Chunk, Done, Image, Message, Text, Thinking, TokenLogprob, ToolCall, ToolResult, Usage
-from ..errors import BackendError, BadAnswer, BrokenStream, UpstreamFailure
+from ..errors import BackendError, BadAnswer, BrokenStream
 from ..options import KeepAlive
 from .base import BEAT
 from .logprobs import read_logprobs
+from .refusal import tell_failure
+from .tally import Tally
 
 LONGEST_LINE = 16 * 1024 * 1024
 MOST = 2**53 - 1  # exact in every JSON reader
+_BLANK = b" \t\r\n\0"  # what keeps a connection alive says nothing
 
 
 class _Function(Struct, frozen=True):
@@ -57,13 +60,14 @@ class _Line(Struct):
 _decode_line = msgspec.json.Decoder(_Line).decode
 
 
-def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
-    """NDJSON -> chunks; texts that arrived together leave together.
+def read_chunks(pieces: Iterator[bytes], *, asked: bytes = b"") -> Iterator[Chunk]:
+    """NDJSON -> chunks; texts that arrived together leave together. A call without an id gets one that no other has in
+    a conversation, whose turns were `asked`.
 
-    A line that is no JSON is skipped. Raises BadAnswer for a body without one good line, BrokenStream for one
-    without its end mark, UpstreamFailure for an error told in the body.
+    Raises BadAnswer for a body with a line that is no part of an answer, BrokenStream for one without its end mark,
+    UpstreamFailure for an error told in the body.
     """
-    reader = _Reader()
+    reader = _Reader(asked)
     for piece in pieces:
         if not piece:
             yield BEAT
@@ -87,10 +91,12 @@ def read_chunks(pieces: Iterator[bytes]) -> Iterator[Chunk]:
 class _Reader:
     """Cuts the stream into lines and the lines into chunks; stops at the line that says it is the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: bytes) -> None:
         self.done: _Line | None = None
+        self._asked = asked
         self._pending = b""
         self._has_good_line = False
+        self._tally = Tally()
         self._calls = itertools.count()
         self._logprobs: tuple[TokenLogprob, ...] = ()
 
@@ -98,10 +104,14 @@ class _Reader:
         *lines, self._pending = (self._pending + piece).split(b"\n")
         text = ""
         for raw in lines:
+            if not raw.strip(_BLANK):
+                continue
             line = _parse(raw)
             if line is None:
+                self._tally.miss()
                 continue
             self._has_good_line = True
+            self._tally.add(pieces=_count_pieces(line), has_called=bool(line.message and line.message.tool_calls))
             if _is_plain(line):
                 text += line.message.content if line.message else line.response or ""  # type: ignore[operator]
                 continue
@@ -110,6 +120,7 @@ class _Reader:
                 text = ""
             yield from self._weigh(line)
             if line.done:
+                self._tally.settle(line.eval_count)
                 self.done = line
                 return
         if text:
@@ -121,7 +132,7 @@ class _Reader:
         """The line's chunks, texts with the log probabilities of their tokens, even of those told before them."""
         if line.logprobs and not line.thinking and not (line.message and line.message.thinking):
             self._logprobs += read_logprobs(line.logprobs)
-        for chunk in _write_chunks(line, self._calls):
+        for chunk in _write_chunks(line, self._calls, self._asked):
             if self._logprobs and isinstance(chunk, Text):
                 chunk, self._logprobs = Text(chunk.text, self._logprobs), ()
             yield chunk
@@ -150,18 +161,22 @@ def _finish(pieces: Iterator[bytes], line: _Line) -> Iterator[Chunk]:
     yield _done(line)
 
 
+def _count_pieces(line: _Line) -> int:
+    reply = line.message
+    told = (line.response, line.thinking) if reply is None else (reply.content, reply.thinking)
+    return sum(map(bool, told))
+
+
 def _parse(text: bytes) -> _Line | None:
-    if not text.strip():
-        return None
     try:
         return _decode_line(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _write_chunks(line: _Line, calls: Iterator[int]) -> Iterator[Chunk]:
+def _write_chunks(line: _Line, calls: Iterator[int], asked: bytes) -> Iterator[Chunk]:
     if line.error is not None:
-        raise UpstreamFailure(str(line.error)[:2000], upstream_status=500)
+        raise tell_failure(_words(line.error))
     reply = line.message
     thinking = line.thinking if reply is None else reply.thinking
     text = line.response if reply is None else reply.content
@@ -172,9 +187,17 @@ def _write_chunks(line: _Line, calls: Iterator[int]) -> Iterator[Chunk]:
     for call in reply.tool_calls or () if reply is not None else ():
         arguments = call.function.arguments
         written = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
-        yield ToolCall(
-            call.id or f"call_{next(calls)}_{digest(call.function.name + written):08x}", call.function.name, written
-        )
+        call_id = call.id or _invent_id(next(calls), call.function.name, written, asked)
+        yield ToolCall(call_id, call.function.name, written)
+
+
+def _invent_id(place: int, name: str, arguments: str, asked: bytes) -> str:
+    return f"call_{place}_{digest(name + arguments + asked.decode('utf-8', 'replace')):08x}"
+
+
+def _words(error: Any) -> str:
+    told = error.get("message") if isinstance(error, dict) else error
+    return told if isinstance(told, str) else str(error)
 
 
 def _done(line: _Line) -> Done:

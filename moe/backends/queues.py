@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Generator
 
 from ..core import ChatRequest, Heartbeat
@@ -17,7 +18,7 @@ class Queues:
     """The lanes of one process, by the place they lead to; a reload keeps them, so that nobody gets more of any.
 
     `limit`: how many each lane serves at the same time, None for any number. `most_waiting`: how many may wait in all
-    of them together.
+    of them together; once they do, whoever has few waiting takes the place of one who has many.
     """
 
     def __init__(self, *, limit: int | None = None, most_waiting: int = 256) -> None:
@@ -38,6 +39,29 @@ class Queues:
         with self.lock:
             return self._lanes.setdefault(place, Lane(self))
 
+    def make_room(self, client: str) -> bool:
+        """Whether one more of `client` may wait; the lock is held. Where all places are taken, the newest request of
+        the greediest is sent away for it, unless they would only change parts: then it would be done again and again.
+        """
+        if self.waiting < self.most_waiting:
+            return True
+        counts = Counter[str]()
+        for lane in self._lanes.values():
+            counts.update(lane.waiting.counts())
+        greediest, most = next(iter(counts.most_common(1)), ("", 0))
+        if self.waiting > self.most_waiting or most < counts[client] + 2:
+            return False
+        max(self._lanes.values(), key=lambda lane: lane.waiting.counts().get(greediest, 0)).send_away(greediest)
+        return True
+
+
+class _Turn:
+    """What one request waits for: to be let in, or to be sent away for another's sake."""
+
+    def __init__(self) -> None:
+        self.is_settled = threading.Event()
+        self.is_lost = False
+
 
 class Lane:
     """The way to one place."""
@@ -45,7 +69,7 @@ class Lane:
     def __init__(self, queues: Queues) -> None:
         self._queues = queues
         self._inside = 0
-        self._waiting: Rounds[threading.Event] = Rounds()
+        self.waiting: Rounds[_Turn] = Rounds()
 
     @property
     def is_free(self) -> bool:
@@ -68,23 +92,25 @@ class Lane:
     def enter(self, client: str) -> Generator[Heartbeat, None, None]:
         """Heartbeats until it is this caller's turn; then `leave` must follow. One that is closed waits no more.
 
-        Raises Crowded where too many wait already.
+        Raises Crowded where too many wait already, or once its place goes to a client that has fewer waiting.
         """
-        queues, mine = self._queues, threading.Event()
+        queues, mine = self._queues, _Turn()
         with queues.lock:
             if self.is_free:
                 self._inside += 1
                 return
-            if queues.waiting >= queues.most_waiting:
+            if not queues.make_room(client):
                 raise Crowded
-            self._waiting.add(client, mine)
+            self.waiting.add(client, mine)
             queues.waiting += 1
         try:
-            while not mine.wait(HEARTBEAT_S):
+            while not mine.is_settled.wait(HEARTBEAT_S):
                 yield QUEUED
         except BaseException:  # the client left
             self._give_up(client, mine)
             raise
+        if mine.is_lost:
+            raise Crowded
 
     def leave(self) -> None:
         with self._queues.lock:
@@ -93,14 +119,23 @@ class Lane:
 
     def admit(self) -> None:
         """Lets in as many as there is room for; the lock is held."""
-        while self._waiting and self.is_free:
+        while self.waiting and self.is_free:
             self._inside += 1
             self._queues.waiting -= 1
-            self._waiting.take().set()
+            self.waiting.take().is_settled.set()
 
-    def _give_up(self, client: str, mine: threading.Event) -> None:
+    def send_away(self, client: str) -> None:
+        """The newest of its requests; the lock is held."""
+        turn = self.waiting.take_last(client)
+        turn.is_lost = True
+        self._queues.waiting -= 1
+        turn.is_settled.set()
+
+    def _give_up(self, client: str, mine: _Turn) -> None:
         with self._queues.lock:
-            if self._waiting.remove(client, mine):
+            if self.waiting.remove(client, mine):
                 self._queues.waiting -= 1
+                return
+            if mine.is_lost:
                 return
         self.leave()  # the turn came just then

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from ..errors import BackendError, UpstreamFailure, UpstreamRefusal
+from ..log import clean
 
 ERROR_BODY_BYTES = 64 * 1024
 LONGEST_CODE = 100
 LONGEST_RETRY_S = 3600.0
+LONGEST_WORDS = 200
 _REFUSALS = (400, 413, 422)
+# What an upstream's words may tell of its machine: links, addresses, paths, keys.
+_PRIVATE = re.compile(
+    r"""\w+://[^\s"'<>]+ | \[[0-9a-fA-F:.]+\](:\d+)? | \d+(\.\d+){3}(:\d+)? | localhost(:\d+)?
+    | (?<![\w<])~?(/[\w.+@-]+)+/? | \b[A-Za-z]:\\\S* | \b(sk|key|hf|gsk)[-_][\w-]{8,} | Bearer\s+\S+""", re.VERBOSE)
 
 
 def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
@@ -25,6 +32,15 @@ def refuse(status: int, body: bytes, retry_after: str | None) -> BackendError:
     if "context" in folded and any(word in folded for word in ("length", "exceed", "window", "too long")):
         code = "context_length_exceeded"
     return UpstreamRefusal(text, status=status, code=code or "bad_request")
+
+
+def tell_failure(words: str, *, status: int = 500) -> UpstreamFailure:
+    """The error that an upstream tells within its answer; a client is told it too, as far as it concerns one."""
+    error = UpstreamFailure(words[:2000] or "no reason given", upstream_status=status)
+    shown = clean(" ".join(_PRIVATE.sub("…", words[:2000]).split()), limit=LONGEST_WORDS)
+    if shown:
+        error.reason = f"upstream error: {shown}"
+    return error
 
 
 def read_error(body: bytes) -> tuple[str, str]:

@@ -26,6 +26,10 @@ class Rounds(Generic[T]):
         self._waiting.setdefault(client, deque()).append(item)
         self._count += 1
 
+    def counts(self) -> dict[str, int]:
+        """How many each client has waiting."""
+        return {client: len(items) for client, items in self._waiting.items()}
+
     @property
     def next(self) -> T:
         """Whoever `take` would take. Raises IndexError when nobody waits."""
@@ -41,6 +45,12 @@ class Rounds(Generic[T]):
         self._count -= 1
         if items:
             self._waiting[client] = items
+        return item
+
+    def take_last(self, client: str) -> T:
+        """The one of this client that came last. Raises KeyError when it has none."""
+        item = self._waiting[client][-1]
+        self.remove(client, item)
         return item
 
     def remove(self, client: str, item: T) -> bool:

@@ -85,6 +85,17 @@ class Transport:
     def close(self) -> None:
         self._pool.close()
 
+    def reap(self) -> None:
+        """Closes idle connections that the other side has closed, which else keep a descriptor until their next turn.
+        Cheap: one poll for each; a closed one stays in the pool and connects anew."""
+        idle = self._pool.pool
+        if idle is None:
+            return
+        with idle.mutex:
+            for conn in filter(None, idle.queue):
+                if not conn.is_connected:
+                    conn.close()
+
     def fetch(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Any:
         """The decoded JSON of a short exchange, which is over after `timeout_s`. Raises BackendError."""
         try:

@@ -6,14 +6,15 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from ..core import ChatRequest, Chunk, ToolCall
+from ..core import ChatRequest, Chunk, ToolCall, ToolCallPiece
 from .base import BEAT, Chunks
 
 _SAMPLING = ("seed", "presence_penalty", "frequency_penalty", "repeat_penalty", "top_k", "min_p", "logit_bias", "stop")
 
 
 def find_asked(request: ChatRequest, *names: str) -> tuple[str, ...]:
-    """Those of `names` that the request asks for: of the sampling, `logprobs`, `reasoning_effort`, `tool_choice`."""
+    """Those of `names` that the request asks for: of the sampling, `logprobs`, `reasoning_effort`, `tool_choice`,
+    `truncate`, `shift`."""
     return tuple(name for name in names if _is_asked(request, name))
 
 
@@ -22,6 +23,8 @@ def _is_asked(request: ChatRequest, name: str) -> bool:
         return getattr(request.sampling, name) not in (None, (), {})
     if name == "logprobs":
         return request.logprobs is not None
+    if name in ("truncate", "shift"):
+        return getattr(request, name) is True
     if name == "reasoning_effort":
         return bool(request.think)
     return name == "tool_choice" and must_call(request)
@@ -47,6 +50,11 @@ def must_call(request: ChatRequest) -> bool:
     return bool(offer_tools(request)) and (request.tool_choice == "required" or isinstance(request.tool_choice, dict))
 
 
+def forbids_calls(request: ChatRequest) -> bool:
+    """Whether a call is no answer."""
+    return request.tool_choice == "none" and request.completion is None
+
+
 def obey(chunks: Chunks, request: ChatRequest) -> Chunks:
     """`chunks` with the first call only where no two may be made at once; closes them."""
     return _keep_first_call(chunks) if request.parallel_tool_calls is False and request.tools else chunks
@@ -56,11 +64,11 @@ def _keep_first_call(chunks: Chunks) -> Generator[Chunk, None, None]:
     has_called = False
     with closing(chunks):
         for chunk in chunks:
-            if isinstance(chunk, ToolCall):
+            if isinstance(chunk, (ToolCall, ToolCallPiece)):
                 if has_called:
                     yield BEAT
                     continue
-                has_called = True
+                has_called = isinstance(chunk, ToolCall)
             yield chunk
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core import ChatRequest, Chunk, Done, Text, Thinking, ToolCall, Usage
+from ..core import ChatRequest, Chunk, Done, Text, Thinking, ToolCall, ToolCallPiece, Usage
 from ..errors import BadRequest, MoeError
 from ..replies import Ending, Head, ModelCard, Whole
 from .anthropic_tokens import estimate, guess
-from .anthropic_wire import parse_count, parse_messages
+from .anthropic_wire import Asked, parse_count, parse_messages
 from .tool import read_arguments
 from .wire import call_id, encode, explain
 
@@ -97,6 +97,8 @@ class Events:
         self._open: type[Chunk] | None = None
         self._calls = 0
         self._delta = b""
+        self._call_id = ""
+        self._written = 0
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
@@ -104,7 +106,11 @@ class Events:
         if isinstance(chunk, Thinking):
             if self._request.think is False:
                 return _PING  # nobody asked for thoughts, but to hear nothing for long would look like a fault
+            if not _shows_thoughts(self._request):
+                return _PING if self._open is Thinking else self._switch(Thinking)
             return self._say(Thinking, chunk.text) if chunk.text else b""
+        if isinstance(chunk, ToolCallPiece):
+            return self._grow(chunk)
         if isinstance(chunk, ToolCall):
             return self._call(chunk)
         return b""
@@ -125,16 +131,32 @@ class Events:
         ))
         return before + opened
 
+    def _grow(self, piece: ToolCallPiece) -> bytes:
+        """A call that is not over yet: its block stays open."""
+        opened = b""
+        if self._open is not ToolCall:
+            opened = self._open_call(piece.id, piece.name)
+            self._call_id, self._written = piece.id, 0
+        self._written += len(piece.arguments)
+        return opened + (self._say_arguments(piece.arguments) if piece.arguments else b"")
+
     def _call(self, call: ToolCall) -> bytes:
-        """One call: its arguments are whole, so they leave in one piece."""
-        before = self._begin() + self._close()
-        block = {"type": "tool_use", "id": call_id(call, self._head, self._calls), "name": call.name, "input": {}}
-        self._calls += 1
-        opened = self._open_block(ToolCall, block)
+        """One call, or the rest of it."""
+        if self._open is ToolCall and call.id == self._call_id:
+            rest = call.arguments[self._written:]
+            return (self._say_arguments(rest) if rest else b"") + self._close()
+        opened = self._open_call(call_id(call, self._head, self._calls), call.name)
         arguments = encode(read_arguments(call.arguments)).decode()
-        delta = {"type": "input_json_delta", "partial_json": arguments}
-        said = _event("content_block_delta", index=self._block, delta=delta)
-        return b"".join((before, opened, said, self._close()))
+        return b"".join((opened, self._say_arguments(arguments), self._close()))
+
+    def _open_call(self, name: str, function: str) -> bytes:
+        before = self._begin() + self._close()
+        self._calls += 1
+        return before + self._open_block(ToolCall, {"type": "tool_use", "id": name, "name": function, "input": {}})
+
+    def _say_arguments(self, text: str) -> bytes:
+        delta = {"type": "input_json_delta", "partial_json": text}
+        return _event("content_block_delta", index=self._block, delta=delta)
 
     def _open_block(self, kind: type[Chunk], block: dict[str, Any]) -> bytes:
         self._block += 1
@@ -153,7 +175,7 @@ class Events:
         if self._has_begun:
             return b""
         self._has_begun = True
-        told = Usage(prompt_tokens=guess(self._request), completion_tokens=1)
+        told = Usage(prompt_tokens=guess(self._head.sent or self._request), completion_tokens=1)
         message = _message(self._head, []) | {"usage": _usage(Done(usage=told))}
         return _event("message_start", message=message) + _PING
 
@@ -207,10 +229,15 @@ def _message(head: Head, content: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _shows_thoughts(request: ChatRequest) -> bool:
+    return not isinstance(request, Asked) or request.shows_thoughts
+
+
 def _content(whole: Whole, head: Head) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     if whole.thinking:
-        content.append({"type": "thinking", "thinking": whole.thinking, "signature": ""})
+        thought = whole.thinking if _shows_thoughts(head.asked) else ""
+        content.append({"type": "thinking", "thinking": thought, "signature": ""})
     if whole.text:
         content.append({"type": "text", "text": whole.text})
     for index, call in enumerate(whole.tool_calls):
@@ -222,6 +249,8 @@ def _content(whole: Whole, head: Head) -> list[dict[str, Any]]:
 def _stop(done: Done, has_calls: bool) -> dict[str, str | None]:
     if done.finish == "length":
         reason = "max_tokens"
+    elif done.finish == "content_filter":
+        reason = "refusal"
     elif has_calls or done.finish == "tool_calls":
         reason = "tool_use"
     else:
@@ -230,11 +259,13 @@ def _stop(done: Done, has_calls: bool) -> dict[str, str | None]:
 
 
 def _usage(done: Done) -> dict[str, int]:
+    """What was read from a cache is counted by itself."""
     usage = done.usage or Usage()
+    cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     return {
-        "input_tokens": usage.prompt_tokens,
+        "input_tokens": usage.prompt_tokens - cached,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "cache_read_input_tokens": cached,
         "output_tokens": usage.completion_tokens,
     }
 

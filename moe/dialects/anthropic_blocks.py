@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ..core import Document, Extract, Message, Part, Text, Thinking, ToolCall, ToolResult
+from ..core import Document, Extract, Image, ImageLink, Message, Part, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
-from .image import read_base64, read_url
+from .image import read_base64, read_url, tell_type
 
 # Claude Code opens its system prompt with a line that differs from request to request: any model that has read the
 # rest before would have to read all of it again.
 CHANGING_LINE = "x-anthropic-billing-header"
 _LEFT_OUT = frozenset({
-    "redacted_thinking", "server_tool_use", "mcp_tool_use", "mcp_tool_listing", "container_upload", "compaction",
+    "redacted_thinking", "server_tool_use", "mcp_tool_use", "mcp_tool_listing", "container_upload",
     "tool_reference", "tool_addition", "tool_removal", "browser_state", "fallback",
 })
 _SERVER_RESULT = "_tool_result"
+# Where the results of a server's tools have words: some of each in any of them.
+_WORDS = ("title", "url", "text", "stdout", "stderr", "error_code", "lines", "data", "content", "source")
+_DEEPEST_WORDS = 5
+_PICTURES = ("base64", "image")
+LONGEST_KIND = 64
 T = TypeVar("T")
 
 
@@ -45,6 +50,7 @@ class Block(Struct):
     content: str | list[Block] | dict[str, Any] | None = None
     source: Source | str | None = None
     title: str | None = None
+    url: str | None = None
     context: str | None = None
 
 
@@ -89,29 +95,33 @@ def _read_user(blocks: list[Block], where: str) -> list[Message]:
             said += _part(block, place)
             continue
         result, shown = _read_result(block, place)
-        results.append(Message("tool", (result,)))
+        results.append(result)
         said += shown
     return results if results and not said else [*results, Message("user", tuple(said))]
 
 
-def _read_result(block: Block, where: str) -> tuple[ToolResult, list[Part]]:
-    """The result as text, and its pictures and files: few models take those from a tool, so the user shows them."""
-    texts: list[str] = []
+def _read_result(block: Block, where: str) -> tuple[Message, list[Part]]:
+    """The result: its text, and in their places its files, to be read. Its pictures the user shows, for few models take
+    those from a tool."""
+    given: list[Part] = []
     shown: list[Part] = []
     if isinstance(block.content, str):
-        texts.append(block.content)
-    elif isinstance(block.content, list):
-        for part in _parts(block.content, f"{where}.content"):
-            if isinstance(part, Text):
-                texts.append(part.text)
-            else:
-                texts.append("[file]" if isinstance(part, Document) else "[image]")
-                shown.append(part)
-    text = "\n".join(texts)
+        given.append(Text(block.content))
+    for part in _parts(block.content, f"{where}.content") if isinstance(block.content, list) else ():
+        if isinstance(part, Image | ImageLink):
+            shown.append(part)
+            given.append(Text("[image]"))
+        elif isinstance(part, Text | Document):
+            given.append(part)
+        else:
+            raise _refuse(f"{where}.content", "a result holds text, images and files only")
+    files = [place for place, part in enumerate(given) if isinstance(part, Document)]
+    first = files[0] if files else len(given)
+    text = "\n".join(part.text for part in given[:first] if isinstance(part, Text))
     if block.is_error and not text.lower().startswith("error"):
         text = f"Error: {text}"
-    call_id = _need(block.tool_use_id, f"{where}.tool_use_id")
-    return ToolResult(call_id, "", text), shown
+    result = ToolResult(_need(block.tool_use_id, f"{where}.tool_use_id"), "", text)
+    return Message("tool", (result, *given[first:])), shown
 
 
 def _parts(blocks: list[Block], where: str) -> tuple[Part, ...]:
@@ -122,9 +132,42 @@ def _part(block: Block, where: str) -> tuple[Part, ...]:
     reader = _READERS.get(block.type)
     if reader is not None:
         return reader(block, where)
-    if block.type in _LEFT_OUT or (block.type.endswith(_SERVER_RESULT) and block.type != "tool_result"):
-        return ()  # said by or to a server that is not here
+    if _is_servers(block):
+        text = _words_of(block)
+        return (Extract(f"[{block.type[:LONGEST_KIND]}]\n{text}"),) if text else ()
     raise _refuse(f"{where}.type", f"blocks of type '{block.type[:40]}' are not supported here")
+
+
+def name_left_out(content: Content) -> Iterator[str]:
+    """The kinds of blocks in it of which no model here gets anything: said by or to a server that is not here."""
+    for block in content if isinstance(content, list) else ():
+        if _is_servers(block):
+            if not _words_of(block) and block.type != "redacted_thinking":  # a thought is no part of what was said
+                yield block.type[:LONGEST_KIND]
+        elif isinstance(block.content, list):
+            yield from name_left_out(block.content)
+
+
+def _is_servers(block: Block) -> bool:
+    return block.type in _LEFT_OUT or (block.type.endswith(_SERVER_RESULT) and block.type != "tool_result")
+
+
+def _words_of(block: Block) -> str:
+    """What can be read in the result of a server's tool, "" where all of it is for that server's eyes."""
+    if block.type in _LEFT_OUT:
+        return ""
+    return "\n".join(filter(None, _find_words(msgspec.to_builtins(block.content))))
+
+
+def _find_words(content: Any, depth: int = 0) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list) and depth < _DEEPEST_WORDS:
+        for each in content:
+            yield from _find_words(each, depth + 1)
+    elif isinstance(content, dict) and depth < _DEEPEST_WORDS and content.get("type") not in _PICTURES:
+        for name in _WORDS:
+            yield from _find_words(content.get(name), depth + 1)
 
 
 def _text(block: Block, where: str) -> tuple[Part, ...]:
@@ -134,6 +177,11 @@ def _text(block: Block, where: str) -> tuple[Part, ...]:
 
 def _thinking(block: Block, where: str) -> tuple[Part, ...]:
     return (Thinking(block.thinking),) if block.thinking else ()
+
+
+def _compaction(block: Block, where: str) -> tuple[Part, ...]:
+    """What stands for all that was said before, where the client had that shortened."""
+    return (Text(block.content),) if isinstance(block.content, str) and block.content else ()
 
 
 def _call(block: Block, where: str) -> tuple[Part, ...]:
@@ -161,7 +209,9 @@ def _document(block: Block, where: str) -> tuple[Part, ...]:
         case "base64":
             data = _need(source.data, f"{where}.source.data")
             note = (Extract(block.context),) if block.context else ()
-            return (*note, Document(data, source.media_type or "", block.title or ""))
+            if tell_image(data):
+                return (*note, read_base64(data, f"{where}.source.data"))
+            return (*note, Document(data, source.media_type or "", block.title or "", where))
         case "text":
             return (*about, *_plain(_need(source.data, f"{where}.source.data")))
         case "content":
@@ -170,6 +220,14 @@ def _document(block: Block, where: str) -> tuple[Part, ...]:
             return (*about, *_plain(_need(source.content, f"{where}.source.content")))
     kind = source.type[:40]
     raise _refuse(f"{where}.source.type", f"documents of type '{kind}' are not fetched: send base64 or text")
+
+
+def tell_image(data: str) -> str:
+    """The type of an image that was sent as a file, "" for any other file."""
+    try:
+        return tell_type(data.lstrip()[:24])
+    except ValueError:  # no base64, which its reader says better
+        return ""
 
 
 def _search_result(block: Block, where: str) -> tuple[Part, ...]:
@@ -210,4 +268,5 @@ _READERS: dict[str, Callable[[Block, str], tuple[Part, ...]]] = {
     "image": _image,
     "document": _document,
     "search_result": _search_result,
+    "compaction": _compaction,
 }

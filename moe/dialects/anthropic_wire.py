@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from ..core import ChatRequest, Message, Sampling
 from ..errors import BadRequest
-from .anthropic_blocks import Block, Content, read_system, read_turn
+from .anthropic_blocks import Block, Content, name_left_out, read_system, read_turn
 from .anthropic_tools import Choice, read_choice, read_tools
 from .body import Count, read
 from .tool import name_results
@@ -18,7 +18,14 @@ MOST_STOPS = 64
 
 # How long a client lets a model think, in the three steps that upstreams know.
 _LOW_TOKENS, _MEDIUM_TOKENS = 8_000, 24_000
+_DISPLAYS = ("summarized", "omitted")
 _EFFORTS: dict[str, str] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+
+
+class Asked(ChatRequest, frozen=True, kw_only=True):
+    """A request, and whether its client wants to read what is thought, or only to see that there was thinking."""
+
+    shows_thoughts: bool = True
 
 
 class _Turn(Struct):
@@ -29,6 +36,7 @@ class _Turn(Struct):
 class _Thinking(Struct):
     type: str = "enabled"
     budget_tokens: int | None = None
+    display: str | None = None
 
 
 class _Format(Struct):
@@ -69,7 +77,7 @@ _decoder = msgspec.json.Decoder(_Body)
 _prompt_decoder = msgspec.json.Decoder(_Prompt)
 
 
-def parse_messages(body: bytes) -> ChatRequest:
+def parse_messages(body: bytes) -> Asked:
     asked = read(body, _decoder)
     if asked.max_tokens is None:
         raise BadRequest("max_tokens: field required", param="max_tokens")
@@ -83,18 +91,17 @@ def parse_messages(body: bytes) -> ChatRequest:
     return _make(asked, sampling, stream=bool(asked.stream))
 
 
-def parse_count(body: bytes) -> ChatRequest:
+def parse_count(body: bytes) -> Asked:
     """The request whose prompt is to be counted: the same but for what only matters to the answer."""
     return _make(read(body, _prompt_decoder), Sampling(), stream=False)
 
 
-def _make(asked: _Prompt, sampling: Sampling, *, stream: bool) -> ChatRequest:
+def _make(asked: _Prompt, sampling: Sampling, *, stream: bool) -> Asked:
     tools, unheeded = read_tools(asked.tools)
-    unheeded += tuple(name for name in ("mcp_servers", "container") if getattr(asked, name))
     choice, in_parallel = read_choice(asked.tool_choice, tools)
     schema = _format(asked)
-    think = _think(asked)
-    return ChatRequest(
+    think, effort = _think(asked), _effort(asked)
+    return Asked(
         model=asked.model or "",
         messages=_messages(asked),
         tools=tools,
@@ -104,10 +111,18 @@ def _make(asked: _Prompt, sampling: Sampling, *, stream: bool) -> ChatRequest:
         format=schema,
         format_strict=None if schema is None else True,
         think=think,
-        effort=_effort(asked) if think else "",
-        unheeded=unheeded,
+        effort=effort if think else "",
+        unheeded=unheeded + _name_unheeded(asked) + (("output_config.effort",) if effort and not think else ()),
         stream=stream,
+        shows_thoughts=_shows_thoughts(asked.thinking),
     )
+
+
+def _name_unheeded(asked: _Prompt) -> tuple[str, ...]:
+    contents = (asked.system, *(turn.content for turn in asked.messages or ()))
+    blocks = dict.fromkeys(kind for content in contents for kind in name_left_out(content))
+    fields = (name for name in ("mcp_servers", "container") if getattr(asked, name))
+    return (*fields, *(f"messages.{kind}" for kind in blocks))
 
 
 def _messages(asked: _Prompt) -> tuple[Message, ...]:
@@ -131,7 +146,6 @@ def _stop(stops: list[str] | None) -> tuple[str, ...]:
 def _think(asked: _Prompt) -> bool | str:
     """Who does not ask for thinking gets none; a budget becomes a step, as does an effort that stands beside it."""
     if asked.thinking is None or asked.thinking.type == "disabled":
-        _effort(asked)
         return False
     effort, budget = _effort(asked), asked.thinking.budget_tokens
     if effort:
@@ -139,6 +153,14 @@ def _think(asked: _Prompt) -> bool | str:
     if budget is None:
         return True
     return "low" if budget < _LOW_TOKENS else "medium" if budget < _MEDIUM_TOKENS else "high"
+
+
+def _shows_thoughts(thinking: _Thinking | None) -> bool:
+    display = (thinking.display if thinking is not None else None) or _DISPLAYS[0]
+    if display not in _DISPLAYS:
+        message = f"thinking.display: '{display[:40]}' is not one of {', '.join(_DISPLAYS)}"
+        raise BadRequest(message, param="thinking.display")
+    return display != "omitted"
 
 
 def _effort(asked: _Prompt) -> str:

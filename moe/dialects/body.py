@@ -21,6 +21,8 @@ T = TypeVar("T")
 _NOT_OUTLINE = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
+_KINDS = re.compile(r"(?<=Expected )`[^`]*`|(?<=got )`[^`]*`")
+_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 
 
@@ -69,5 +71,13 @@ def _mend(body: bytes) -> bytes:
 def _explain(error: msgspec.ValidationError) -> BadRequest:
     match = _COMPLAINT.fullmatch(str(error))
     what, where = (match["what"], match["where"]) if match else (str(error), None)
-    what = what.replace("`", "").replace(" | null", "").replace("Object missing", "missing")
+    what = _KINDS.sub(_spell, what).replace("`", "").replace("Object missing", "missing")
     return BadRequest(f"invalid '{where or 'request body'}': {what[:1].lower()}{what[1:]}", param=where or None)
+
+
+def _spell(kinds: re.Match[str]) -> str:
+    """Types in JSON's words, not in Python's; that a field may be null too goes without saying."""
+    names = kinds[0].strip("`").replace(" | null", "").split(" | ")
+    if "float" in names and "int" in names:
+        names.remove("int")
+    return " or ".join(_WORDS.get(name, name) for name in names)

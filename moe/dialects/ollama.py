@@ -12,6 +12,7 @@ from ..core import ChatRequest, Chunk, Text, Thinking, ToolCall, Usage
 from ..errors import MoeError
 from ..replies import Ending, Head, Whole
 from .logprobs import write_entries
+from .ollama_context import write_context
 from .ollama_models import ps, show, tagged, tags
 from .ollama_wire import parse_chat, parse_generate, parse_show
 from .tool import read_arguments
@@ -27,12 +28,14 @@ def error_body(error: MoeError) -> bytes:
 
 
 class Shape(Struct, frozen=True):
-    """Where the two endpoints differ: what stands before and after each kind of JSON value in a line."""
+    """Where the two endpoints differ: what stands before and after each kind of JSON value in a line, and whether the
+    last one has a `context` to go on from."""
 
     text: tuple[bytes, bytes]
     thinking: tuple[bytes, bytes]
     calls: tuple[bytes, bytes]
     write_whole: Callable[[Whole, Head], dict[str, Any]]
+    gives_context: bool = False
 
 
 class Lines:
@@ -44,9 +47,12 @@ class Lines:
         self._open = b'{"model":' + encode(head.model) + b',"created_at":"'
         self._stamp = Stamp(now_ns)
         self._calls = 0
+        self._said: list[str] = []
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
+            if self._shape.gives_context:
+                self._said.append(chunk.text)
             tail = b',"logprobs":' + encode(write_entries(chunk.logprobs)) if chunk.logprobs else b""
             return self._line(self._shape.text, encode(chunk.text), tail)
         if isinstance(chunk, Thinking):
@@ -62,7 +68,8 @@ class Lines:
         return b"".join((self._open, self._stamp.read(), b'",', before, value, after, tail, b',"done":false}\n'))
 
     def end(self, ending: Ending) -> bytes:
-        return encode(_last(self._shape, Whole(done=ending.done), self._head, ending, self._stamp)) + b"\n"
+        whole, said = Whole(done=ending.done), "".join(self._said)
+        return encode(_last(self._shape, whole, self._head, ending, stamp=self._stamp, said=said)) + b"\n"
 
     def fail(self, error: MoeError) -> bytes:
         return error_body(error) + b"\n"
@@ -104,14 +111,14 @@ class Endpoint:
         return Lines(self._shape, head, self._now_ns)
 
     def reply(self, whole: Whole, head: Head, ending: Ending) -> bytes:
-        return encode(_last(self._shape, whole, head, ending, Stamp(self._now_ns)))
+        return encode(_last(self._shape, whole, head, ending, stamp=Stamp(self._now_ns), said=whole.text))
 
     def error(self, error: MoeError) -> bytes:
         return error_body(error)
 
 
-def _last(shape: Shape, whole: Whole, head: Head, ending: Ending, stamp: Stamp) -> dict[str, Any]:
-    """A stream's last line, or the one of a whole reply."""
+def _last(shape: Shape, whole: Whole, head: Head, ending: Ending, *, stamp: Stamp, said: str) -> dict[str, Any]:
+    """A stream's last line, or the one of a whole reply; `said` is the answer either way."""
     finish = ending.done.finish
     line = {
         "model": head.model,
@@ -124,8 +131,11 @@ def _last(shape: Shape, whole: Whole, head: Head, ending: Ending, stamp: Stamp) 
         line |= _figures(ending)
     if whole.logprobs:
         line["logprobs"] = write_entries(whole.logprobs)
-    if ending.done.context:
-        line["context"] = ending.done.context
+    context = ending.done.context
+    if not context and shape.gives_context and head.asked.messages:
+        context = tuple(write_context(head.asked.messages, said))
+    if context:
+        line["context"] = context
     if ending.extras:
         line["x_moe"] = ending.extras
     return line
@@ -178,6 +188,7 @@ GENERATE_SHAPE = Shape(
     thinking=(b'"response":"","thinking":', b""),
     calls=(b'"response":"","tool_calls":', b""),
     write_whole=_write_response,
+    gives_context=True,
 )
 CHAT = Endpoint(parse_chat, CHAT_SHAPE)
 GENERATE = Endpoint(parse_generate, GENERATE_SHAPE)

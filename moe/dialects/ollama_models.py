@@ -14,6 +14,7 @@ from ..replies import ModelCard
 UNKNOWN_CONTEXT_TOKENS = 8192
 LAST_TOLD_S = 10_000_000_000
 NEVER = "2318-01-01T00:00:00Z"  # about where Ollama's own "for ever" ends; year 9999 overflows in some time zones
+_LOADED = ("name", "model", "size", "digest", "details")
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 TEMPLATE = "{{ if .System }}{{ .System }}\n\n{{ end }}{{ .Prompt }}"
 
@@ -62,7 +63,7 @@ def tagged(name: str) -> str:
 
 def _entry(card: ModelCard) -> dict[str, Any]:
     name = tagged(card.name)
-    return {
+    entry = {
         "name": name,
         "model": name,
         "modified_at": _date(card.modified),
@@ -71,6 +72,7 @@ def _entry(card: ModelCard) -> dict[str, Any]:
         "details": _details(card),
         "capabilities": list(card.capabilities),
     }
+    return entry | ({"description": _one_line(card.description)} if card.description else {})
 
 
 def _digest(card: ModelCard) -> str:
@@ -85,8 +87,7 @@ def _digest(card: ModelCard) -> str:
 
 
 def _loaded(card: ModelCard) -> dict[str, Any]:
-    entry = _entry(card)
-    del entry["modified_at"], entry["capabilities"]
+    entry = {name: value for name, value in _entry(card).items() if name in _LOADED}
     expires_at = _date(card.expires) if card.expires else NEVER
     return {**entry, "expires_at": expires_at, "size_vram": card.size_vram, "context_length": card.context_length}
 
@@ -125,8 +126,8 @@ def _count(parameter_size: str) -> int:
 
 def _parameters(card: ModelCard) -> str:
     """A line for each, as in a Modelfile; a list gives several."""
-    given = card.parameters or ({"num_ctx": card.context_length} if card.context_length else {})
-    rows = [(name, each) for name, value in given.items() for each in (value if isinstance(value, list) else [value])]
+    rows = [(name, each) for name, value in card.parameters.items()
+            for each in (value if isinstance(value, list) else [value])]
     return "\n".join(f"{name:<30} {_quote(value)}" for name, value in rows)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ..core import ChatRequest, Completion, Image, Message, Part, Text, Thinking, ToolCall, ToolResult
+from ..core import ChatRequest, Completion, Image, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
 from ..options import KeepAlive, is_duration
 from .body import read
 from .image import read_base64
+from .ollama_context import read_context
 from .ollama_options import read_sampling
 from .tool import check_tools, name_results, role_of
 from .wire import encode
@@ -50,6 +51,8 @@ class _Body(Struct):
     options: dict[str, Any] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    truncate: bool | None = None
+    shift: bool | None = None
 
 
 class _ChatBody(_Body):
@@ -80,27 +83,31 @@ _named_decoder = msgspec.json.Decoder(_Named)
 def parse_chat(body: bytes) -> ChatRequest:
     asked = read(body, _chat_decoder)
     messages = [_message(turn, f"messages[{i}]") for i, turn in enumerate(asked.messages or ())]
-    return _request(asked, messages=name_results(messages), tools=check_tools(asked.tools))
+    return _request(asked, verb="chat", messages=name_results(messages), tools=check_tools(asked.tools))
 
 
 def parse_generate(body: bytes) -> ChatRequest:
-    """An ordinary prompt becomes a chat, so that it is routed as one; the rest stays a Completion."""
+    """An ordinary prompt becomes a chat, so that it is routed as one, and goes on from the turns that its context
+    holds; the rest stays a Completion, which can only go on from a model's own tokens."""
     asked = read(body, _generate_decoder)
     if asked.raw and (asked.template or asked.system or asked.context):
         raise BadRequest("raw mode does not support template, system, or context", param="raw")
     images = tuple(_images(asked.images, "images"))
-    if not (asked.suffix or asked.raw or asked.template or asked.context):
-        return _request(asked, messages=_dialogue(asked, images))
+    before = read_context(asked.context or ())
+    tokens = tuple(asked.context or ()) if before is None else ()
+    if not (asked.suffix or asked.raw or asked.template or tokens):
+        return _request(asked, verb="generate", messages=_dialogue(asked, images, before or ()))
     completion = Completion(
         prompt=asked.prompt or "",
         suffix=asked.suffix or "",
         system=asked.system or None,
         template=asked.template or "",
         raw=bool(asked.raw),
-        context=tuple(asked.context or ()),
+        context=tokens,
         images=images,
     )
-    return _request(asked, completion=completion)
+    request = _request(asked, verb="generate", completion=completion)
+    return structs.replace(request, unheeded=("context",)) if before else request
 
 
 def parse_show(body: bytes) -> str:
@@ -115,6 +122,7 @@ def parse_show(body: bytes) -> str:
 def _request(
     asked: _Body,
     *,
+    verb: Literal["chat", "generate"],
     messages: tuple[Message, ...] = (),
     completion: Completion | None = None,
     tools: tuple[dict[str, Any], ...] = (),
@@ -130,6 +138,9 @@ def _request(
         logprobs=_logprobs(asked),
         stream=asked.stream is not False,
         keep_alive=_keep_alive(asked.keep_alive),
+        truncate=asked.truncate,
+        shift=asked.shift,
+        verb=verb,
     )
 
 
@@ -164,15 +175,19 @@ def _keep_alive(asked: KeepAlive | None) -> KeepAlive | None:
     return asked
 
 
-def _dialogue(asked: _GenerateBody, images: tuple[Image, ...]) -> tuple[Message, ...]:
+def _dialogue(
+    asked: _GenerateBody, images: tuple[Image, ...], before: tuple[Message, ...]
+) -> tuple[Message, ...]:
+    """The turns `before`, and the prompt; a new system prompt replaces the one they began with."""
     if not asked.prompt:  # only loads the model
         return ()
-    user = Message("user", (Text(asked.prompt), *images))
-    return (Message("system", (Text(asked.system),)), user) if asked.system else (user,)
+    if asked.system:
+        before = (Message("system", (Text(asked.system),)), *(turn for turn in before if turn.role != "system"))
+    return (*before, Message("user", (Text(asked.prompt), *images)))
 
 
 def _message(turn: _Turn, where: str) -> Message:
-    role = role_of(turn.role, where)
+    role: Role = "control" if turn.role.lower() == "control" else role_of(turn.role, where)
     if role == "tool":
         result = ToolResult(turn.tool_call_id or "", turn.tool_name or turn.name or "", turn.content or "")
         return Message(role, (result, *_images(turn.images, f"{where}.images")))

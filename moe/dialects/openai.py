@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..core import ChatRequest, Chunk, Done, Text, Thinking, TokenLogprob, ToolCall, Usage
+from ..core import ChatRequest, Chunk, Done, Refusal, Text, Thinking, TokenLogprob, ToolCall, ToolCallPiece, Usage
 from ..errors import MoeError, RequestError
 from ..replies import Ending, Head, ModelCard, Whole
 from .logprobs import write_entries
 from .openai_wire import parse_chat
+from .responses_tools import Toolbox, box_of, free_text
 from .wire import call_id, encode, explain
 
 FINGERPRINT = "fp_moe"
@@ -50,11 +51,12 @@ def model(card: ModelCard) -> dict[str, Any]:
 class Events:
     """A streamed reply as server-sent events. The role goes ahead in a chunk of its own, as OpenAI sends it."""
 
-    def __init__(self, head: Head, include_usage: bool, *, calls_functions: bool = False) -> None:
+    def __init__(self, request: ChatRequest, head: Head) -> None:
         self._head = head
-        self._calls_functions = calls_functions
-        self._include_usage = include_usage
-        usage = b',"usage":null' if include_usage else b""
+        self._box = box_of(request)
+        self._calls_functions = request.calls_functions
+        self._include_usage = request.include_usage
+        usage = b',"usage":null' if request.include_usage else b""
         self._open = b"data: " + encode(_stamp(head, "chat.completion.chunk"))[:-1] + b',"choices":['
         self._end = b',"finish_reason":null}]' + usage + b"}\n\n"
         self._close = b',"logprobs":null' + self._end
@@ -63,6 +65,7 @@ class Events:
     def _begin(self, index: int) -> None:
         self._index = index
         self._calls = 0
+        self._grown: str | None = None  # what is written of the arguments of a call under way
         self._delta = self._open + b'{"index":%d,"delta":' % index
         self._text = self._delta + b'{"content":'
         self._text_close = b"}" + self._close
@@ -70,11 +73,13 @@ class Events:
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
-            event = self._write_text(chunk)
+            event = self._refuse(chunk.text) if isinstance(chunk, Refusal) else self._write_text(chunk)
         elif isinstance(chunk, Thinking):
             event = b"".join((self._delta, encode(_reasoning(chunk.text)), self._close))
         elif isinstance(chunk, ToolCall):
-            event = b"".join((self._delta, encode(self._write_call(chunk)), self._close))
+            event = self._write_call(chunk)
+        elif isinstance(chunk, ToolCallPiece):
+            event = self._write_piece(chunk)
         else:
             return b""
         return self._take_role() + event if self._role else event
@@ -85,12 +90,33 @@ class Events:
             return b"".join((self._text, text, self._text_close))
         return b"".join((self._text, text, b'},"logprobs":', encode(_logprobs(chunk.logprobs)), self._end))
 
-    def _write_call(self, call: ToolCall) -> dict[str, Any]:
-        place = self._calls
+    def _refuse(self, text: str) -> bytes:
+        return b"".join((self._delta, encode({"refusal": text}), self._close))
+
+    def _write_piece(self, piece: ToolCallPiece) -> bytes:
+        if self._box.named_by(piece.name).is_custom:
+            return b""  # its text is wrapped in JSON: only the whole of it can be unwrapped
+        told: dict[str, Any] = {"function": {"arguments": piece.arguments}}
+        if self._grown is None:
+            told = _call(ToolCall(piece.id, piece.name, piece.arguments), self._head, self._calls, self._box)
+        self._grown = (self._grown or "") + piece.arguments
+        return self._show(told)
+
+    def _write_call(self, call: ToolCall) -> bytes:
+        if self._grown is None:
+            event = self._show(_call(call, self._head, self._calls, self._box))
+        else:
+            rest = call.arguments.removeprefix(self._grown)
+            event = self._show({"function": {"arguments": rest}}) if rest else b""
         self._calls += 1
-        written = _call(call, self._head, place)
-        return {"function_call": written["function"]} if self._calls_functions else {
-            "tool_calls": [{"index": place, **written}]}
+        self._grown = None
+        return event
+
+    def _show(self, told: dict[str, Any]) -> bytes:
+        """A call, or what is new of one, in a delta."""
+        delta = {"function_call": told["function"]} if self._calls_functions else {
+            "tool_calls": [{"index": self._calls, **told}]}
+        return b"".join((self._delta, encode(delta), self._close))
 
     def _take_role(self) -> bytes:
         role, self._role = self._role, b""
@@ -132,7 +158,7 @@ class Chat:
         return parse_chat(body)
 
     def writer(self, request: ChatRequest, head: Head) -> Events:
-        return Events(head, request.include_usage, calls_functions=request.calls_functions)
+        return Events(request, head)
 
     def reply(self, whole: Whole, head: Head, ending: Ending) -> bytes:
         choices = [_choice(index, each, head) for index, each in enumerate((whole, *whole.others))]
@@ -169,14 +195,15 @@ def _stamp(head: Head, kind: str) -> dict[str, Any]:
 
 
 def _message(whole: Whole, head: Head) -> dict[str, Any]:
-    content = None if whole.tool_calls and not whole.text else whole.text
-    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    content = None if not whole.said and (whole.tool_calls or whole.refusal) else whole.said
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": whole.refusal or None}
     if whole.thinking:
         message |= _reasoning(whole.thinking)
     if whole.tool_calls and head.asked.calls_functions:
-        message["function_call"] = _call(whole.tool_calls[0], head, 0)["function"]
+        message["function_call"] = _call(whole.tool_calls[0], head, 0, Toolbox())["function"]
     elif whole.tool_calls:
-        message["tool_calls"] = [_call(call, head, i) for i, call in enumerate(whole.tool_calls)]
+        box = box_of(head.asked)
+        message["tool_calls"] = [_call(call, head, i, box) for i, call in enumerate(whole.tool_calls)]
     return message
 
 
@@ -185,23 +212,32 @@ def _reasoning(text: str) -> dict[str, str]:
     return {"reasoning_content": text, "reasoning": text}
 
 
-def _call(call: ToolCall, head: Head, index: int) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call_id(call, head, index), "type": "function", "function": function}
+def _call(call: ToolCall, head: Head, index: int, box: Toolbox) -> dict[str, Any]:
+    name = call_id(call, head, index)
+    if box.named_by(call.name).is_custom:
+        return {"id": name, "type": "custom", "custom": {"name": call.name, "input": free_text(call.arguments)}}
+    return {"id": name, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _finish(done: Done, has_calls: bool, calls_functions: bool) -> str:
-    if done.finish == "length":
-        return "length"
+    if done.finish in ("length", "content_filter"):
+        return done.finish
     if not has_calls and done.finish != "tool_calls":
         return "stop"
     return "function_call" if calls_functions else "tool_calls"
 
 
-def usage_of(done: Done) -> dict[str, int]:
+def usage_of(done: Done) -> dict[str, Any]:
     usage = done.usage or Usage()
-    total = usage.prompt_tokens + usage.completion_tokens
-    return {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens, "total_tokens": total}
+    told: dict[str, Any] = {
+        "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+    if usage.cached_tokens is not None:
+        told["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens is not None:
+        told["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return told
 
 
 CHAT = Chat()

@@ -33,7 +33,7 @@ class _Body(Struct):
     best_of: Count | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Count | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     presence_penalty: Penalty | None = None
@@ -55,6 +55,7 @@ def parse_completion(body: bytes) -> ChatRequest:
         raise BadRequest(f"prompt: at most {MOST_CHOICES} answers to one request", param="prompt")
     if (asked.best_of or n) > n:
         raise BadRequest("best_of: no more answers are written than are given: it may not exceed n", param="best_of")
+    _check_echo(asked)
     suffix = asked.suffix or ""
     options = asked.stream_options
     return ChatRequest(
@@ -64,7 +65,8 @@ def parse_completion(body: bytes) -> ChatRequest:
         ),
         sampling=Sampling(
             temperature=asked.temperature, top_p=asked.top_p, presence_penalty=asked.presence_penalty,
-            frequency_penalty=asked.frequency_penalty, seed=asked.seed, max_tokens=asked.max_tokens or DEFAULT_TOKENS,
+            frequency_penalty=asked.frequency_penalty, seed=asked.seed,
+            max_tokens=DEFAULT_TOKENS if asked.max_tokens is None else asked.max_tokens,
             stop=read_stops(asked.stop), logit_bias=read_biases(asked.logit_bias),
         ),
         logprobs=asked.logprobs,
@@ -72,6 +74,14 @@ def parse_completion(body: bytes) -> ChatRequest:
         stream=bool(asked.stream),
         include_usage=options is not None and bool(options.include_usage),
     )
+
+
+def _check_echo(asked: _Body) -> None:
+    if asked.echo and asked.logprobs is not None:
+        message = "logprobs: those of an echoed prompt cannot be had here: leave out logprobs or echo"
+        raise BadRequest(message, param="logprobs")
+    if asked.max_tokens == 0 and not asked.echo:
+        raise BadRequest("max_tokens: 0 only gives the prompt back, which takes echo to be true", param="max_tokens")
 
 
 def _prompts(asked: str | list[Any] | None) -> list[str]:
@@ -156,7 +166,7 @@ def _choice(index: int, text: str, logprobs: dict[str, Any] | None, finish: str 
 
 
 def _finish(done: Done) -> str:
-    return "length" if done.finish == "length" else "stop"
+    return done.finish if done.finish in ("length", "content_filter") else "stop"
 
 
 def _stamp(head: Head) -> dict[str, Any]:

@@ -7,24 +7,36 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from ..core import ChatRequest, Message, Part, Sampling, Text, Thinking, ToolCall, ToolResult
+from ..core import Message, Part, Refusal, Sampling, Text, Thinking, ToolResult
 from ..errors import BadRequest
 from .body import Count, Int64, read
 from .file import read_file
 from .image import read_url
 from .openai_sampling import EFFORTS, read_biases, read_effort, read_stops
-from .tool import check_name, check_tools, name_results, role_of
+from .openai_tools import (
+    Call,
+    Function,
+    read_call_of,
+    read_calls,
+    read_choice,
+    read_function_choice,
+    read_functions,
+    read_tools,
+)
+from .responses_tools import Equipped
+from .tool import name_results, role_of
 
 MOST_ANSWERS = 8
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 # Dropping these would give an answer that is not the one asked for; without the others it is only a little different.
 _UNSUPPORTED = ("audio", "web_search_options")
-_UNHEEDED = ("verbosity",)
+_BESIDE = ("prediction", "service_tier", "verbosity")
 
 
 class _ImageUrl(Struct):
     url: str
+    detail: str | None = None
 
 
 class _File(Struct):
@@ -35,26 +47,17 @@ class _File(Struct):
 class _ContentPart(Struct):
     type: str
     text: str | None = None
+    refusal: str | None = None
     image_url: _ImageUrl | str | None = None
     file: _File | None = None
-
-
-class _Function(Struct):
-    name: str
-    arguments: str | None = None
-
-
-class _Call(Struct):
-    function: _Function
-    id: str | None = None
 
 
 class _Turn(Struct):
     role: str
     content: str | list[_ContentPart] | None = None
     name: str | None = None
-    tool_calls: list[_Call] | None = None
-    function_call: _Function | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -108,13 +111,15 @@ class _Body(Struct):
     modalities: list[str] | None = None
     audio: Any = None
     web_search_options: Any = None
+    prediction: Any = None
+    service_tier: Any = None
     verbosity: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def parse_chat(body: bytes) -> ChatRequest:
+def parse_chat(body: bytes) -> Equipped:
     asked = read(body, _decoder)
     _refuse_unsupported(asked)
     if not asked.messages:
@@ -123,12 +128,14 @@ def parse_chat(body: bytes) -> ChatRequest:
     schema = _schema(asked.response_format)
     reasoning = asked.reasoning or _Reasoning()
     effort = read_effort(asked.reasoning_effort or reasoning.effort)
-    is_old = bool(asked.functions) and not asked.tools
-    return ChatRequest(
+    is_old = bool(asked.functions or asked.function_call) and not asked.tools
+    box = read_functions(asked.functions) if is_old else read_tools(asked.tools)
+    choice, tools = read_choice(None if is_old else asked.tool_choice, box)
+    return Equipped(
         model=asked.model or "",
         messages=name_results([_message(turn, f"messages[{i}]") for i, turn in enumerate(asked.messages)]),
-        tools=_functions(asked.functions) if is_old else check_tools(asked.tools),
-        tool_choice=_function_choice(asked.function_call) if is_old else _tool_choice(asked.tool_choice),
+        tools=tools,
+        tool_choice=read_function_choice(asked.function_call, box) if is_old else choice,
         parallel_tool_calls=False if is_old else asked.parallel_tool_calls,
         sampling=_sampling(asked),
         format=_format(asked.response_format),
@@ -138,8 +145,9 @@ def parse_chat(body: bytes) -> ChatRequest:
         effort=effort,
         logprobs=_logprobs(asked),
         n=asked.n or 1,
-        unheeded=tuple(name for name in _UNHEEDED if getattr(asked, name) is not None),
+        beside={name: value for name in _BESIDE if (value := getattr(asked, name)) is not None},
         calls_functions=is_old,
+        box=box,
         stream=bool(asked.stream),
         include_usage=options is not None and bool(options.include_usage),
     )
@@ -147,7 +155,7 @@ def parse_chat(body: bytes) -> ChatRequest:
 
 def _refuse_unsupported(asked: _Body) -> None:
     for name in _UNSUPPORTED:
-        if getattr(asked, name):
+        if getattr(asked, name) is not None:
             raise BadRequest(f"{name} is not supported", param=name)
     if "audio" in (asked.modalities or ()):
         raise BadRequest("modalities: answers are text, not audio", param="modalities")
@@ -175,32 +183,6 @@ def _logprobs(asked: _Body) -> int | None:
     return None
 
 
-def _functions(functions: list[dict[str, Any]] | None) -> tuple[dict[str, Any], ...]:
-    """Tools as they were defined before they were called that."""
-    for place, function in enumerate(functions or ()):
-        check_name(function, f"functions[{place}]")
-    return check_tools([{"type": "function", "function": function} for function in functions or ()])
-
-
-def _function_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    if isinstance(choice, dict):
-        check_name(choice, "function_call")
-        return {"type": "function", "function": {"name": choice["name"]}}
-    if choice not in (None, "none", "auto"):
-        raise BadRequest("function_call: expected none, auto or a function", param="function_call")
-    return choice
-
-
-def _tool_choice(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
-    if isinstance(choice, dict):
-        if choice.get("type") != "function":
-            raise BadRequest("tool_choice.type: only 'function' is supported", param="tool_choice.type")
-        check_name(choice.get("function"), "tool_choice.function")
-    elif choice not in (None, "none", "auto", "required"):
-        raise BadRequest("tool_choice: expected none, auto, required or a function", param="tool_choice")
-    return choice
-
-
 def _format(asked: _ResponseFormat | None) -> Literal["json"] | dict[str, Any] | None:
     if asked is None or asked.type == "text":
         return None
@@ -222,26 +204,24 @@ def _schema(asked: _ResponseFormat | None) -> _JsonSchema | None:
 def _message(turn: _Turn, where: str) -> Message:
     role = role_of(turn.role, where)
     if role == "assistant":
-        return Message(role, _assistant_parts(turn, where))
+        return Message(role, _assistant_parts(turn, where), turn.name or "")
     if turn.content is None:
         raise BadRequest(f"invalid '{where}.content': expected str or array, got null", param=f"{where}.content")
     if role == "tool":
         return Message(role, _result_parts(turn, where))
-    return Message(role, _content(turn.content, where))
+    return Message(role, _content(turn.content, where), turn.name or "")
 
 
 def _assistant_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
     thinking = turn.reasoning_content or turn.reasoning
     thoughts = (Thinking(thinking),) if thinking else ()
-    content = turn.refusal if turn.content is None else turn.content
-    calls = [ToolCall(call.id or "", call.function.name, _arguments(call.function)) for call in turn.tool_calls or ()]
+    said = _content(turn.content or "", where, may_refuse=True)
+    if turn.refusal and not any(isinstance(part, Refusal) for part in said):
+        said = (*said, Refusal(turn.refusal))
+    calls = read_calls(turn.tool_calls, f"{where}.tool_calls")
     if turn.function_call is not None:  # from the time before tools
-        calls.append(ToolCall("", turn.function_call.name, _arguments(turn.function_call)))
-    return (*thoughts, *_content(content or "", where), *calls)
-
-
-def _arguments(function: _Function) -> str:
-    return function.arguments or "{}"
+        calls.append(read_call_of(turn.function_call))
+    return (*thoughts, *said, *calls)
 
 
 def _result_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
@@ -251,10 +231,19 @@ def _result_parts(turn: _Turn, where: str) -> tuple[Part, ...]:
     return (ToolResult(turn.tool_call_id or "", turn.name or "", text), *others)
 
 
-def _content(content: str | list[_ContentPart], where: str) -> tuple[Part, ...]:
+def _content(content: str | list[_ContentPart], where: str, *, may_refuse: bool = False) -> tuple[Part, ...]:
+    """The parts as they came, empty texts left out."""
     if isinstance(content, str):
         return (Text(content),) if content else ()
-    return tuple(_part(part, f"{where}.content[{i}]") for i, part in enumerate(content))
+    parts = [_refusal(part, f"{where}.content[{i}]") if may_refuse and part.type == "refusal"
+             else _part(part, f"{where}.content[{i}]") for i, part in enumerate(content)]
+    return tuple(part for part in parts if not isinstance(part, Text) or part.text)
+
+
+def _refusal(part: _ContentPart, where: str) -> Part:
+    if part.refusal is None:
+        raise BadRequest(f"invalid '{where}.refusal': expected str, got null", param=f"{where}.refusal")
+    return Refusal(part.refusal)
 
 
 def _part(part: _ContentPart, where: str) -> Part:
@@ -265,8 +254,8 @@ def _part(part: _ContentPart, where: str) -> Part:
     if part.type == "image_url":
         if part.image_url is None:
             raise BadRequest(f"invalid '{where}.image_url': expected object, got null", param=f"{where}.image_url")
-        url = part.image_url if isinstance(part.image_url, str) else part.image_url.url
-        return read_url(url, f"{where}.image_url")
+        link = _ImageUrl(part.image_url) if isinstance(part.image_url, str) else part.image_url
+        return read_url(link.url, f"{where}.image_url", detail=link.detail)
     if part.type == "file":
         file = part.file or _File()
         return read_file(file.file_data, file.filename, f"{where}.file")

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ..core import Document, ImageLink, Message, Part, Role, Text, Thinking, ToolCall, ToolResult
+from ..core import Document, ImageLink, Message, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
 from ..errors import BadRequest
+from .file import read_file
 from .image import read_url
 from .responses_tools import flat_name
 from .tool import role_of
@@ -28,6 +29,7 @@ class ContentPart(Struct):
     text: str | None = None
     refusal: str | None = None
     image_url: str | dict[str, Any] | None = None
+    detail: str | None = None
     file_data: str | None = None
     filename: str | None = None
 
@@ -49,10 +51,12 @@ class Item(Struct):
 
 
 class Reading:
-    """Turns items into messages: what a model thinks, says and calls in one go is one message."""
+    """Turns items into messages: what a model thinks, says and calls in one go is one message. `left_out` names what
+    became of none."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.left_out: list[str] = []
         self._said: list[Part] = []
         self._shown: list[Part] = []
 
@@ -62,7 +66,9 @@ class Reading:
         reader = _READERS.get(kind)
         if reader is not None:
             reader(self, item, where)
-        elif kind not in _LEFT_OUT:
+        elif kind in _LEFT_OUT:
+            self.left_out.append(f"input.{kind}")
+        else:
             raise BadRequest(f"unknown input item type: '{kind[:40]}'", param=f"{where}.type")
 
     def finish(self) -> list[Message]:
@@ -97,9 +103,9 @@ class Reading:
         self._say(ToolCall(_need(item.call_id, f"{where}.call_id"), _need(item.name, f"{where}.name"), arguments))
 
     def take_result(self, item: Item, where: str) -> None:
-        text, shown = _read_output(item.output, f"{where}.output")
+        text, files, shown = _read_output(item.output, f"{where}.output")
         self._end_turn()
-        self.messages.append(Message("tool", (ToolResult(_need(item.call_id, f"{where}.call_id"), "", text),)))
+        self.messages.append(Message("tool", (ToolResult(_need(item.call_id, f"{where}.call_id"), "", text), *files)))
         self._shown += shown
 
     def _say(self, *parts: Part) -> None:
@@ -120,7 +126,7 @@ class Reading:
             self._said = []
 
     def _show(self) -> None:
-        """Few models take pictures and files from a tool, so the user shows them, once all its results are there."""
+        """Few models take pictures from a tool, so the user shows them, once all its results are there."""
         if self._shown:
             self.messages.append(Message("user", tuple(self._shown)))
             self._shown = []
@@ -136,21 +142,20 @@ _READERS: dict[str, Callable[[Reading, Item, str], None]] = {
 }
 
 
-def _read_output(output: Any, where: str) -> tuple[str, list[Part]]:
-    """What a tool gave back as text, and its pictures and files."""
+def _read_output(output: Any, where: str) -> tuple[str, list[Part], list[Part]]:
+    """What a tool gave back as text, from its first file on in parts, and its pictures."""
     if output is None or isinstance(output, str):
-        return output or "", []
+        return output or "", [], []
     if not isinstance(output, list):
         raise _refuse(where, "expected str or array")
-    texts: list[str] = []
+    given: list[Part] = []
     shown: list[Part] = []
     for part in _read_content(_as_parts(output, where), where):
-        if isinstance(part, Text):
-            texts.append(part.text)
-        else:
-            texts.append("[file]" if isinstance(part, Document) else "[image]")
-            shown.append(part)
-    return "\n".join(texts), shown
+        is_read = isinstance(part, Text | Document)
+        given.append(part if is_read else Text("[image]"))
+        shown += () if is_read else (part,)
+    first = next((place for place, part in enumerate(given) if isinstance(part, Document)), len(given))
+    return "\n".join(part.text for part in given[:first] if isinstance(part, Text)), given[first:], shown
 
 
 def _as_parts(output: list[Any], where: str) -> list[ContentPart]:
@@ -172,11 +177,11 @@ def _read_part(part: ContentPart, where: str) -> tuple[Part, ...]:
             text = _need(part.text, f"{where}.text")
             return (Text(text),) if text else ()
         case "refusal":
-            return (Text(part.refusal),) if part.refusal else ()
+            return (Refusal(part.refusal),) if part.refusal else ()
         case "input_image":
             return (_read_image(part, where),)
         case "input_file":
-            return (_read_file(part, where),)
+            return (read_file(part.file_data, part.filename, f"{where}.file_data"),)
     raise _refuse(f"{where}.type", f"parts of type '{part.type[:40]}' are not supported")
 
 
@@ -184,19 +189,7 @@ def _read_image(part: ContentPart, where: str) -> Part:
     url = part.image_url.get("url") if isinstance(part.image_url, dict) else part.image_url
     if not isinstance(url, str):
         raise _refuse(f"{where}.image_url", "expected a data: URI or a url; no files are kept here")
-    return read_url(url, f"{where}.image_url") if url[:5].lower() == "data:" else ImageLink(url)
-
-
-def _read_file(part: ContentPart, where: str) -> Part:
-    if part.file_data is None:
-        raise _refuse(f"{where}.file_data", "field required: no files are kept here and none are fetched")
-    head, comma, data = part.file_data.partition(",")
-    if not comma:
-        return Document(part.file_data, "", part.filename or "")
-    media_type, *parameters = head.removeprefix("data:").split(";")
-    if "base64" not in parameters:
-        raise _refuse(f"{where}.file_data", "the data: URI must be base64")
-    return Document(data, media_type.lower(), part.filename or "")
+    return read_url(url, f"{where}.image_url", detail=part.detail) if url[:5].lower() == "data:" else ImageLink(url)
 
 
 def _need(value: T | None, where: str) -> T:

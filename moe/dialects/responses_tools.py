@@ -1,4 +1,7 @@
-"""Tools as the Responses API writes them -> the internal form, and the calls of a model back again."""
+"""Tools as the Responses API writes them -> the internal form, and the calls of a model back again.
+
+Its custom tools and the choice among tools are those of OpenAI's chats too.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
+from ..core import ChatRequest
 from ..errors import BadRequest
 from .tool import check_name, read_arguments
 
@@ -43,6 +47,16 @@ class Toolbox(Struct, frozen=True):
         return self.named.get(flat) or Named(flat)
 
 
+class Equipped(ChatRequest, frozen=True, kw_only=True):
+    """A request with the names that its client has for its tools."""
+
+    box: Toolbox = Toolbox()
+
+
+def box_of(request: ChatRequest) -> Toolbox:
+    return request.box if isinstance(request, Equipped) else Toolbox()
+
+
 def flat_name(name: str, namespace: str | None) -> str:
     """One name for a tool in a namespace, as short as every provider takes it."""
     if not namespace:
@@ -65,7 +79,7 @@ def read_tools(tools: list[dict[str, Any]] | None) -> Toolbox:
             continue
         check_name(tool, where)
         flat = flat_name(tool["name"], namespace)
-        own[flat] = _read_tool(tool, flat, where)
+        own[flat] = read_tool(tool, flat, where)
         named[flat] = Named(tool["name"], namespace, is_custom=kind == "custom")
     return Toolbox(tuple(own.values()), named, tuple(dict.fromkeys(left_out)))
 
@@ -93,7 +107,8 @@ def _kind(tool: dict[str, Any], where: str) -> str:
     return kind
 
 
-def _read_tool(tool: dict[str, Any], flat: str, where: str) -> dict[str, Any]:
+def read_tool(tool: dict[str, Any], flat: str, where: str) -> dict[str, Any]:
+    """A function or custom tool in the internal form. Raises BadRequest."""
     description, parameters = tool.get("description"), tool.get("parameters")
     if not isinstance(description, str | None):
         raise BadRequest(f"{where}.description: expected a string", param=f"{where}.description")
@@ -112,7 +127,8 @@ def _read_tool(tool: dict[str, Any], flat: str, where: str) -> dict[str, Any]:
 
 
 def _describe_form(description: str, form: Any) -> str:
-    definition = form.get("definition") if isinstance(form, dict) else None
+    grammar = form.get("grammar", form) if isinstance(form, dict) else None  # one level deeper in chats
+    definition = grammar.get("definition") if isinstance(grammar, dict) else None
     if not isinstance(definition, str):
         return description
     return f"{description}\n\nThe input follows this grammar:\n{definition}".strip()
@@ -128,14 +144,20 @@ def read_choice(
         return _check_demand(choice, box.tools), box.tools
     match choice.get("type"):
         case "function" | "custom":
-            return {"type": "function", "function": {"name": _find(choice, box, "tool_choice")}}, box.tools
+            return choose(choice, box, "tool_choice"), box.tools
         case "allowed_tools":
-            return _read_allowed(choice, box)
+            return read_allowed(choice, box)
     message = "tool_choice.type: only function, custom and allowed_tools can be chosen here"
     raise BadRequest(message, param="tool_choice.type")
 
 
-def _read_allowed(choice: dict[str, Any], box: Toolbox) -> tuple[str, tuple[dict[str, Any], ...]]:
+def choose(choice: Any, box: Toolbox, where: str) -> dict[str, Any]:
+    """The choice of the tool that `choice` names, in the internal form. Raises BadRequest."""
+    return {"type": "function", "function": {"name": _find(choice, box, where)}}
+
+
+def read_allowed(choice: dict[str, Any], box: Toolbox) -> tuple[str, tuple[dict[str, Any], ...]]:
+    """What is left of the tools, and whether one must be called. Raises BadRequest."""
     mode, allowed = choice.get("mode", "auto"), choice.get("tools")
     if mode not in ("auto", "required") or not isinstance(allowed, list):
         raise BadRequest("tool_choice: allowed_tools needs tools, and mode auto or required", param="tool_choice")
@@ -151,7 +173,7 @@ def _check_demand(choice: T, tools: tuple[dict[str, Any], ...]) -> T:
     return choice
 
 
-def _find(choice: dict[str, Any], box: Toolbox, where: str) -> str:
+def _find(choice: Any, box: Toolbox, where: str) -> str:
     check_name(choice, where)
     namespace = choice.get("namespace")
     flat = box.find(choice["name"], namespace if isinstance(namespace, str) else "")

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from ..core import ChatRequest, Message, Sampling, Text
+from ..core import Message, Sampling, Text
 from ..errors import BadRequest
 from .body import Count, read
 from .openai_sampling import EFFORTS
 from .responses_items import Item, Reading
-from .responses_tools import Toolbox, read_choice, read_tools
+from .responses_tools import Equipped, read_choice, read_tools
 from .tool import name_results
 
 MOST_LOGPROBS = 20
@@ -30,25 +30,49 @@ _ECHOED = (
     "top_p", "truncation", "user", "metadata",
 )
 
+_LONGEST_NAME = 80
+_ADVICE = "Answers are remembered for a while, none with store: false, and none beyond a restart. Send"
+
 Kept = list[dict[str, Any]]
 Recall = Callable[[str], Kept]
 
 
-class Asked(ChatRequest, frozen=True, kw_only=True):
-    """A request with what its reply repeats of it. `named` are the tools' names as the client knows them; `to_keep`
-    are the items that the model reads, None where nothing is to be kept."""
+class Asked(Equipped, frozen=True, kw_only=True):
+    """A request with what its reply repeats of it. `items` are those that the model reads, None where neither they nor
+    the answer may be remembered; `is_kept`: for good."""
 
     echo: dict[str, Any] = field(default_factory=dict)
-    box: Toolbox = Toolbox()
-    to_keep: Kept | None = None
+    items: Kept | None = None
+    is_kept: bool = False
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """What is kept of former responses: `conversation` gives the items up to the end of one by its id, `item` one of
-    its items by its own, as a list of one. Both raise BadRequest for what is not kept."""
+    """What is known of former responses: `conversation` gives the items up to the end of one by its id, `item` one of
+    its items by its own, as a list of one. They raise Forgotten and ItemForgotten. `keeps`: for good, if asked to."""
 
     conversation: Recall
     item: Recall
+    keeps: bool = False
+
+
+class Forgotten(BadRequest):
+    """OpenAI's code and first words, by which some clients know to send all again."""
+
+    code = "previous_response_not_found"
+
+    def __init__(self, name: str) -> None:
+        message = f"Previous response with id '{name[:_LONGEST_NAME]}' not found. {_ADVICE} all items instead."
+        super().__init__(message, param="previous_response_id")
+
+
+class ItemForgotten(BadRequest):
+    """An item that is named by its id alone."""
+
+    code = "item_not_found"
+
+    def __init__(self, name: str) -> None:
+        message = f"Item with id '{name[:_LONGEST_NAME]}' not found. {_ADVICE} the item itself instead."
+        super().__init__(message, param="input")
 
 
 class _Format(Struct):
@@ -106,20 +130,21 @@ _input_decoder = msgspec.json.Decoder(_Input)
 
 
 def parse_responses(body: bytes, memory: Memory | None = None) -> Asked:
-    """`memory` is what may be kept and recalled, None for nothing. Raises BadRequest."""
+    """`memory` is what may be recalled, None for nothing. Raises BadRequest."""
     asked = read(body, _decoder)
     _refuse_unsupported(asked)
     given = _as_items(asked, body)
     former = _recall(asked.previous_response_id, memory)
-    items = [_recall_item(item, memory, f"input[{i}]") for i, item in enumerate(given)]
-    is_kept = bool(asked.store) and memory is not None
+    items = [*former, *(_recall_item(item, memory, f"input[{i}]") for i, item in enumerate(given))]
+    is_kept = bool(asked.store) and memory is not None and memory.keeps
     box = read_tools(asked.tools)
     choice, tools = read_choice(asked.tool_choice, box)
     effort = _effort(asked.reasoning)
     wanted = asked.text.format if asked.text is not None else None
+    messages, left_out = _messages(asked.instructions, items, first=-len(former))
     return Asked(
         model=asked.model or "",
-        messages=_messages(asked.instructions, [*former, *items], first=-len(former)),
+        messages=messages,
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=asked.parallel_tool_calls,
@@ -130,11 +155,13 @@ def parse_responses(body: bytes, memory: Memory | None = None) -> Asked:
         think=EFFORTS.get(effort),
         effort=effort,
         logprobs=(asked.top_logprobs or 0) if asked.top_logprobs or LOGPROBS in (asked.include or ()) else None,
-        unheeded=box.left_out + (("text.verbosity",) if asked.text and asked.text.verbosity is not None else ()),
+        beside=_beside(asked),
+        unheeded=(*box.left_out, *left_out),
         stream=bool(asked.stream),
         echo=_echo(asked, is_kept=is_kept),
         box=box,
-        to_keep=[*former, *items] if is_kept else None,
+        items=None if memory is None or asked.store is False else items,
+        is_kept=is_kept,
     )
 
 
@@ -160,30 +187,34 @@ def _recall(previous: str | None, memory: Memory | None) -> Kept:
     if not previous:
         return []
     if memory is None:
-        message = "previous_response_id: no responses are kept here (privacy.keep_text is off): send all items again"
-        raise BadRequest(message, param="previous_response_id")
+        raise Forgotten(previous)
     return memory.conversation(previous)
 
 
 def _recall_item(item: dict[str, Any], memory: Memory | None, where: str) -> dict[str, Any]:
-    if item.get("type") != "item_reference" and (item.get("type") or item.get("role")):
+    name: str = item.get("id") or ""
+    if item.get("type") != "item_reference" and (item.get("type") or item.get("role") or not name):
         return item
-    if not item.get("id"):
-        return item
-    name = item.get("id")
-    if memory is None or not isinstance(name, str):
-        message = f"{where}: items are not kept here (privacy.keep_text is off): send the item itself"
-        raise BadRequest(message, param=f"{where}.id")
+    if not name:
+        raise BadRequest(f"invalid '{where}.id': field required", param=f"{where}.id")
+    if memory is None:
+        raise ItemForgotten(name)
     return memory.item(name)[0]
 
 
-def _messages(instructions: str | None, items: Kept, *, first: int) -> tuple[Message, ...]:
-    """`first` is the number of the first item: below 0 they were sent with former requests."""
+def _beside(asked: _Body) -> dict[str, Any]:
+    told = {"service_tier": asked.service_tier, "verbosity": asked.text.verbosity if asked.text else None}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _messages(instructions: str | None, items: Kept, *, first: int) -> tuple[tuple[Message, ...], tuple[str, ...]]:
+    """The messages, and the kinds of items that are none here; `first` is the number of the first item: below 0 they
+    were sent with former requests."""
     reading = Reading()
     for place, item in enumerate(msgspec.convert(items, list[Item]), first):
         reading.take(item, f"input[{place}]" if place >= 0 else "previous_response_id")
     told = [Message("system", (Text(instructions),))] if instructions else []
-    return name_results(told + reading.finish())
+    return name_results(told + reading.finish()), tuple(dict.fromkeys(reading.left_out))
 
 
 def _effort(reasoning: _Reasoning | None) -> str:
@@ -214,11 +245,12 @@ def _echo(asked: _Body, *, is_kept: bool) -> dict[str, Any]:
     form = {name: value for name, value in msgspec.to_builtins(wanted).items() if value is not None}
     verbosity = asked.text.verbosity if asked.text else None
     defaults = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "truncation": "disabled",
-                "metadata": {}, "service_tier": "default"}
+                "metadata": {}}
     told = {name: getattr(asked, name) for name in _ECHOED}
     return {
         **{name: defaults.get(name) if value is None else value for name, value in told.items()},
         "background": False,
+        "service_tier": "default",  # whichever was asked for: there is but one here
         "reasoning": {"effort": reasoning.effort, "summary": reasoning.summary},
         "store": is_kept,
         "text": {"format": form, **({} if verbosity is None else {"verbosity": verbosity})},

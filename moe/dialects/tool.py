@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from ..core import Message, Role, ToolCall, ToolResult
 from ..errors import BadRequest
@@ -31,10 +32,11 @@ def role_of(word: str, where: str) -> Role:
 
 def check_tools(tools: Sequence[dict[str, Any]] | None) -> tuple[dict[str, Any], ...]:
     """The definitions as given, a missing `type` filled in. Raises BadRequest."""
-    return tuple(_check_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)) if tools else ()
+    return tuple(check_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)) if tools else ()
 
 
-def _check_tool(tool: dict[str, Any], where: str) -> dict[str, Any]:
+def check_tool(tool: dict[str, Any], where: str) -> dict[str, Any]:
+    """One of them."""
     kind = tool.get("type")
     if kind not in (None, "function"):
         raise BadRequest(f"{where}.type: only 'function' is supported, got {str(kind)[:40]!r}", param=f"{where}.type")
@@ -69,7 +71,7 @@ def _name_result(message: Message, calls: dict[str, str]) -> Message:
         else part
         for part in message.parts
     )
-    return Message(message.role, parts)
+    return structs.replace(message, parts=parts)
 
 
 def read_arguments(text: str) -> dict[str, Any]:

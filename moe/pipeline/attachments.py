@@ -9,11 +9,12 @@ from typing import Any
 from msgspec import structs
 
 from ..config import Config
-from ..core import ChatRequest, Document, Extract, Image, ImageLink, Message, Part, ToolResult
-from ..dialects.image import tell_type
+from ..core import ChatRequest, Document, Extract, Image, ImageLink, Message, Part, Text, ToolResult
+from ..dialects.anthropic_blocks import tell_image
 from ..errors import BadRequest
 from ..knowledge.documents.reader import Reader, name_of
-from .links import Links
+from ..log import clean
+from .links import LONGEST_SHOWN, Links
 
 MOST_FILES = 32
 MOST_LINKS = 16
@@ -44,35 +45,39 @@ class Attachments:
         if not any(isinstance(part, _ATTACHED) for part in parts):
             return request
         _check_count(parts)
-        messages = tuple(self._take_in(message, f"messages[{place}]", watch)
+        messages = tuple(self._take_in(message, f"messages[{place}]", request.client, watch)
                          for place, message in enumerate(request.messages))
         size = sum(len(part.text) for message in messages for part in message.parts if isinstance(part, Extract))
         if size > self._max_chars + MARK_CHARS * len(parts):
             raise BadRequest(f"all files together hold more text than documents.max_chars ({self._max_chars}) allows")
-        return structs.replace(request, messages=messages)
+        return structs.replace(request, messages=tuple(map(_join_result, messages)))
 
-    def _take_in(self, message: Message, where: str, watch: Callable[[], None]) -> Message:
+    def _take_in(self, message: Message, where: str, client: str, watch: Callable[[], None]) -> Message:
         if not any(isinstance(part, _ATTACHED) for part in message.parts):
             return message
-        try:
-            parts = tuple(self._convert(part, where, watch) for part in message.parts)
-        except BadRequest as error:
-            error.param = error.param or where
-            raise
-        return structs.replace(message, parts=_join_results(parts))
+        parts = []
+        for part in message.parts:
+            try:
+                parts.append(self._convert(part, client, watch))
+            except BadRequest as error:
+                error.param = error.param or _place_of(part) or where
+                raise
+        return structs.replace(message, parts=tuple(parts))
 
-    def _convert(self, part: Part, where: str, watch: Callable[[], None]) -> Part:
+    def _convert(self, part: Part, client: str, watch: Callable[[], None]) -> Part:
         if isinstance(part, Document):
-            kind = _tell_image(part)
+            kind = tell_image(part.data)
             if kind:
                 image = Image("".join(part.data.split()), kind)
                 self._check_images((image,))
                 return image
-            return _wrap(name_of(part), self._reader.read(part, watch=watch))
+            called = name_of(part) if part.name else _place_of(part)
+            return _wrap(name_of(part), self._reader.read(part, watch=watch, client=client, called=called))
         if isinstance(part, ImageLink):
             if not self._server.fetch_images:
-                raise BadRequest(f"{where}: images by URL are not fetched here: send them as base64 data: URIs, or set "
-                                 "server.fetch_images to true")
+                shown = clean(part.url[:LONGEST_SHOWN])
+                raise BadRequest(f"the image at {shown} is not fetched, as none by URL are here: send it as a base64 "
+                                 "data: URI, or set server.fetch_images to true")
             return self._links.fetch(part, watch=watch)
         return part
 
@@ -82,12 +87,9 @@ class Attachments:
             raise BadRequest(f"an image is larger than server.max_image_bytes ({limit}) allows")
 
 
-def _tell_image(document: Document) -> str:
-    """The type of an image that was sent as a file, "" for any other file."""
-    try:
-        return tell_type(document.data.lstrip()[:24])
-    except ValueError:  # no base64, which its reader says better
-        return ""
+def _place_of(part: Part) -> str:
+    """Where its client put it, as far as that is known."""
+    return part.place if isinstance(part, Document) else ""
 
 
 def _check_count(parts: list[Any]) -> None:
@@ -101,11 +103,13 @@ def _wrap(name: str, text: str) -> Extract:
     return Extract(f'<document name="{name}">\n{_END.sub("&lt;", text)}\n</document>')
 
 
-def _join_results(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """What a tool gave back as a file belongs to its result: few models look anywhere else."""
-    results = [part for part in parts if isinstance(part, ToolResult)]
-    if not results:
-        return parts
-    texts = [part.text for part in parts if isinstance(part, Extract)]
-    whole = structs.replace(results[-1], content="\n".join(filter(None, (results[-1].content, *texts))))
-    return tuple(whole if part is results[-1] else part for part in parts if not isinstance(part, Extract))
+def _join_result(message: Message) -> Message:
+    """What a tool gave back is one text, its files in their places: few models look anywhere else."""
+    result = next((part for part in message.parts if isinstance(part, ToolResult)), None)
+    if result is None or message.role != "tool":
+        return message
+    texts = [part.content if isinstance(part, ToolResult) else part.text for part in message.parts
+             if part is result or isinstance(part, Text)]
+    whole = structs.replace(result, content="\n".join(filter(None, texts)))
+    return structs.replace(message, parts=tuple(whole if part is result else part for part in message.parts
+                                                if not isinstance(part, Text)))

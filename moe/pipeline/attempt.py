@@ -6,10 +6,11 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
-from ..backends.base import HEARTBEAT_S, Backend
+from ..backends.base import HEARTBEAT_S, Backend, Chunks, Leaving
 from ..config import RunnerConfig
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text
+from ..core import ChatRequest, Chunk, Done, Heartbeat, Started, Text, ToolCallPiece
 from ..errors import (
     BackendError,
     BadAnswer,
@@ -41,8 +42,19 @@ class Misfit(BackendError):
     """The candidate cannot do what the request needs; it was not asked."""
 
 
+class EmptyAnswer(BadAnswer):
+    """It ended without a letter."""
+
+    reason = "empty answer"
+
+
+# Errors whose words are none of an upstream's, which may quote the prompt or the answer.
+_OWN_WORDS = (Unreachable, TimedOut, Misfit)
+
+
 class Attempt:
-    """What is known while one candidate is tried. `is_first`: it is the one the decision named."""
+    """What is known while one candidate is tried. `is_first`: it is the one the decision named. `has_started`: the
+    client may have seen some of its answer."""
 
     def __init__(
         self, candidate: Candidate, failed: tuple[str, ...], *, form: Form | None, is_first: bool, is_admitted: bool
@@ -58,9 +70,11 @@ class Attempt:
 class Attempts:
     """Asks candidates; holds no request state."""
 
-    def __init__(self, runner: RunnerConfig, *, advice: Callable[[], str]) -> None:
+    def __init__(self, runner: RunnerConfig, *, advice: Callable[[], str], logs_words: bool = False) -> None:
+        """`logs_words`: whether what an upstream says of a failure goes to the log."""
         self._runner = runner
         self._advice = advice
+        self._logs_words = logs_words
 
     def serve(self, attempt: Attempt, request: ChatRequest) -> Iterator[Chunk]:
         """One candidate, with its retries; its breaker learns how it went. Raises BackendError."""
@@ -75,7 +89,7 @@ class Attempts:
         except BackendError as error:
             is_told = True
             asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
-            candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S))
+            candidate.breaker.fail(wait_s=min(asked_s or 0.0, LONGEST_REST_S), was_silent=isinstance(error, TimedOut))
             raise
         finally:
             if not is_told and attempt.is_admitted:
@@ -84,7 +98,7 @@ class Attempts:
     def _insist(self, attempt: Attempt, request: ChatRequest) -> Iterator[Chunk]:
         """Asks until there is an answer or no sense in asking again; one that breaks the form is corrected once."""
         expert, backend = attempt.candidate.expert, attempt.candidate.backend
-        prepared = self._prepare(attempt, request)
+        prepared = self.prepare(attempt, request)
         is_bound = attempt.form is None or attempt.candidate.binds_form
         is_held = not request.stream or not is_bound
         tries, is_corrected = 0, False
@@ -93,20 +107,19 @@ class Attempts:
                 yield from self._hear(attempt, prepared, is_bound=is_bound, is_held=is_held)
                 return
             except BackendError as error:
-                attempt.has_started = attempt.has_started and not is_held
                 may_retry = self._may_retry(error, backend, tries)
                 if isinstance(error, InvalidAnswer):
                     may_retry = not is_corrected
                 if attempt.has_started or not may_retry:
                     raise
-                log.info("retry expert=%s reason=%s", clean(expert.label), clean(error.reason))
+                log.info("retry expert=%s %s", clean(expert.label), self.describe(error))
                 if isinstance(error, InvalidAnswer):
                     prepared, is_corrected = correct(prepared, error), True
                     continue
                 yield from _pause(self._pause_s(error, tries))
             tries += 1
 
-    def _prepare(self, attempt: Attempt, request: ChatRequest) -> ChatRequest:
+    def prepare(self, attempt: Attempt, request: ChatRequest) -> ChatRequest:
         """What this candidate is asked. Raises NotReady, and Misfit where it cannot do that."""
         candidate = attempt.candidate
         expert, backend, model = candidate.expert, candidate.backend, candidate.model
@@ -114,8 +127,7 @@ class Attempts:
             raise NotReady(f"no model fits {expert.label}: {self._advice()}", reason=backend.trouble(model))
         prepared = prepare(request, expert, model)
         unfit = backend.misfit(prepared)
-        is_named = attempt.is_first and expert.id < 0  # whoever names a model knows best what it can
-        if not unfit and not candidate.sees and not is_named and _has_image(prepared):
+        if not unfit and not candidate.sees and not _is_named(attempt) and _has_image(prepared):
             unfit = BLIND
         if unfit:
             raise Misfit(f'"{model}" {unfit}', reason=unfit)
@@ -125,36 +137,45 @@ class Attempts:
 
     def _hear(self, attempt: Attempt, prepared: ChatRequest, *, is_bound: bool, is_held: bool) -> Iterator[Chunk]:
         """One answer, as the client may see it: at once, or where `is_held` only when it is whole and good."""
-        chunks = self._watch(attempt, prepared)
+        chunks = self._watch(attempt, prepared, is_held=is_held)
         if attempt.form is not None:
             chunks = check(chunks, attempt.form, is_bound=is_bound)
-        yield from _hold(chunks) if is_held else chunks
+        with closing(_hold(chunks) if is_held else chunks) as shown:
+            for chunk in shown:
+                attempt.has_started = isinstance(chunk, Started)
+                yield chunk
+                if attempt.has_started:
+                    yield from shown
 
-    def _watch(self, attempt: Attempt, prepared: ChatRequest) -> Iterator[Chunk]:
+    def _watch(self, attempt: Attempt, prepared: ChatRequest, *, is_held: bool) -> Chunks:
         """One exchange, watched: silence beyond its limit ends it, and so does an answer without content."""
         expert, backend = attempt.candidate.expert, attempt.candidate.backend
         limit_s = expert.first_token_timeout_s or backend.first_token_limit_s(prepared)
         chunks = backend.chat(prepared)
+        has_begun = False
         heard = 0.0  # the clock starts with the first chunk: loading an engine is not the model's silence
         try:
-            for chunk in _read(chunks, prepared):
+            for chunk in _read(chunks, prepared, backend, is_held=is_held):
                 heard = heard or time.monotonic()
                 if isinstance(chunk, Heartbeat):
-                    heard = 0.0 if chunk.is_queued else heard
+                    heard = 0.0 if chunk.is_queued or chunk.is_held else heard
+                    limit_s = backend.idle_limit_s(prepared.model) if chunk.is_held else limit_s
                     if heard and time.monotonic() - heard > limit_s:
                         raise TimedOut(f"silent for {limit_s:.0f} s")
                     yield chunk
                     continue
-                if not attempt.has_started:
+                if not has_begun:
                     if isinstance(chunk, Text) and not chunk.text:
                         continue
-                    if isinstance(chunk, Done) and chunk.finish == "stop" and not _may_be_empty(prepared):
-                        raise BadAnswer("the answer is empty", reason="empty answer")
-                    attempt.has_started = True
+                    if isinstance(chunk, Done) and chunk.finish == "stop" and not _may_be_empty(attempt, prepared):
+                        raise EmptyAnswer
+                    has_begun = True
                     limit_s = backend.idle_limit_s(prepared.model)
                     yield Started(expert=expert.label, model=attempt.candidate.model, failed=attempt.failed,
-                                  ignored=backend.ignores(prepared))
+                                  ignored=_find_ignored(attempt.candidate, prepared), sent=prepared)
                 yield chunk
+                if isinstance(chunk, ToolCallPiece):
+                    yield _BEAT  # whose dialect has no word for it hears nothing of it
                 heard = time.monotonic()
         finally:
             chunks.close()
@@ -164,7 +185,8 @@ class Attempts:
             return tries + 1 < backend.routes
         if isinstance(error, UpstreamFailure) and (error.retry_after_s or 0) > LONGEST_WAIT_S:
             return False
-        return error.is_worth_a_retry and tries < max(self._runner.retries, backend.routes - 1)
+        most = max(self._runner.retries, backend.routes - 1)
+        return error.is_worth_a_retry and tries < (min(most, 1) if isinstance(error, EmptyAnswer) else most)
 
     def _pause_s(self, error: BackendError, tries: int) -> float:
         """What the upstream asked for, else an exponential backoff with jitter; none on the way to another node."""
@@ -175,10 +197,35 @@ class Attempts:
         asked_s = error.retry_after_s if isinstance(error, UpstreamFailure) else None
         return backoff_s if asked_s is None else asked_s + 0.1 * spread
 
+    def describe(self, error: BackendError) -> str:
+        """An error as the log may have it."""
+        reason = error.reason
+        if not self._logs_words and isinstance(error, InvalidAnswer):
+            reason = "the answer breaks its form"
+        if isinstance(error, UpstreamFailure):
+            reason = f"upstream status {error.upstream_status}"
+        told = f"reason={clean(reason)} error={type(error).__name__}"
+        if isinstance(error, UpstreamRefusal):
+            told += f" status={error.status}"
+        return f"{told} detail={clean(error.message)}" if self._logs_words or isinstance(error, _OWN_WORDS) else told
 
-def _read(chunks: Iterator[Chunk], prepared: ChatRequest) -> Iterator[Chunk]:
-    """A chat's reasoning is told apart from its answer; a bare text is what it is."""
-    return chunks if _is_bare(prepared) else lift(chunks, is_wanted=prepared.think is not False)
+
+def _read(
+    chunks: Iterator[Chunk], prepared: ChatRequest, backend: Backend, *, is_held: bool
+) -> Iterator[Chunk]:
+    """A chat's reasoning is told apart from its answer; a bare text is what it is. Where none is wanted, nothing is
+    taken for it that might be answer."""
+    if _is_bare(prepared):
+        return chunks
+    is_wanted = prepared.think is not False
+    begins_inside = isinstance(backend, Leaving) and backend.begins_inside(prepared)
+    return lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_wanted)
+
+
+def _find_ignored(candidate: Candidate, prepared: ChatRequest) -> tuple[str, ...]:
+    """What is asked beside the prompt and meant for APIs, nobody else understands."""
+    beside = () if candidate.expert.type == "api" else tuple(prepared.beside)
+    return (*candidate.backend.ignores(prepared), *beside)
 
 
 def _has_image(request: ChatRequest) -> bool:
@@ -189,19 +236,25 @@ def _is_bare(request: ChatRequest) -> bool:
     return request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
 
 
-def _may_be_empty(request: ChatRequest) -> bool:
+def _is_named(attempt: Attempt) -> bool:
+    """By the model's own name: whoever does that knows best what it can, and gets what it says."""
+    return attempt.is_first and attempt.candidate.expert.id < 0
+
+
+def _may_be_empty(attempt: Attempt, request: ChatRequest) -> bool:
     """Whether an answer without a letter can be right: a stop string came first, or a bare text goes no further."""
-    return request.only_loads or _is_bare(request) or bool(request.sampling.stop)
+    return _is_named(attempt) or request.only_loads or _is_bare(request) or bool(request.sampling.stop)
 
 
-def _hold(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+def _hold(chunks: Chunks) -> Chunks:
     """Everything at the end, a heartbeat for each piece meanwhile: who waits for the whole answer never gets half
     of a broken one, so another attempt may begin from the start."""
     held: list[Chunk] = []
-    for chunk in chunks:
-        if not isinstance(chunk, Heartbeat):
-            held.append(chunk)
-        yield _BEAT
+    with closing(chunks):
+        for chunk in chunks:
+            if not isinstance(chunk, Heartbeat):
+                held.append(chunk)
+            yield _BEAT
     yield from held
 
 

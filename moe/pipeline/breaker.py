@@ -1,4 +1,4 @@
-"""The circuit breaker: after some failures in a row nobody waits for an expert until a single probe succeeds."""
+"""The circuit breaker: after some failures in a row nobody waits for a model until a single probe succeeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ State = Literal["closed", "open", "half-open"]
 
 
 class Breaker:
-    """One expert's breaker; thread-safe. `failures` in a row open it for `cooldown_s`, then one probe may pass."""
+    """That of one model in one place; thread-safe. `failures` in a row open it for `cooldown_s`, then one probe may
+    pass. `was_silent`: the last of them was a wait for nothing."""
 
     def __init__(self, *, failures: int, cooldown_s: float, clock: Clock) -> None:
         self._limit = failures
@@ -21,6 +22,7 @@ class Breaker:
         self._failed = 0
         self._open_until = 0.0
         self._is_probing = False
+        self.was_silent = False
 
     @property
     def state(self) -> State:
@@ -48,11 +50,12 @@ class Breaker:
         with self._lock:
             self._failed, self._open_until, self._is_probing = 0, 0.0, False
 
-    def fail(self, *, wait_s: float | None = None) -> None:
+    def fail(self, *, wait_s: float | None = None, was_silent: bool = False) -> None:
         """One failed request; `wait_s` = how long the upstream itself asked to be left alone."""
         with self._lock:
             self._failed += 1
             self._is_probing = False
+            self.was_silent = was_silent
             now = self._clock()
             if self._failed >= self._limit:
                 self._open_until = max(self._open_until, now + self._cooldown_s)

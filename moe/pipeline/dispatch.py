@@ -11,18 +11,21 @@ from ..config import RunnerConfig
 from ..core import ChatRequest, Chunk, Decision, Started
 from ..errors import (
     BackendError,
+    BadAnswer,
     BadRequest,
     Busy,
     Crowded,
     InvalidAnswer,
     NotReady,
+    TimedOut,
+    TooManyRequests,
     Unanswered,
     Unreachable,
     UpstreamFailure,
     UpstreamRefusal,
 )
 from ..log import clean
-from .attempt import BLIND, Attempt, Attempts, Misfit
+from .attempt import BLIND, Attempt, Attempts, EmptyAnswer, Misfit
 from .form import Form
 from .lineup import Candidate, Lineup
 from .settle import prompt_tokens
@@ -30,8 +33,13 @@ from .settle import prompt_tokens
 log = logging.getLogger("moe.dispatch")
 
 TOO_LONG = "context_length_exceeded"
+TOO_MANY, FULL = 429, 503
 # What a client calls that which a model lacks.
-_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model"}
+_PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "completions": "model"}
+# Who has no right, no money or no such model has none the next time either.
+_LASTING = (401, 402, 403, 404)
+# So many models may give an answer that cannot be used; more would hardly do better, and each takes its time.
+MOST_UNUSABLE = 2
 
 
 class Dispatcher:
@@ -44,9 +52,11 @@ class Dispatcher:
         *,
         on_failure: Callable[[str, str], None],
         advice: Callable[[], str],
+        logs_words: bool = False,
     ) -> None:
+        """`logs_words`: whether what an upstream says of a failure goes to the log; it may quote what was said."""
         self._lineup = lineup
-        self._attempts = Attempts(runner, advice=advice)
+        self._attempts = Attempts(runner, advice=advice, logs_words=logs_words)
         self._on_failure = on_failure
         self._advice = advice
 
@@ -85,20 +95,36 @@ class Dispatcher:
                 tried[candidate.expert.label] = error
                 if error.reason != BLIND:  # another expert may know better of the same model
                     dead.add(candidate, error, prompt_tokens(request))
+                _drop_frames(error)
+                if dead.are_enough:
+                    break
+        for silent in (candidate for candidate in resting if candidate.breaker.was_silent):
+            tried.setdefault(silent.expert.label, TimedOut(reason="was silent, and is left alone for a while"))
         yield from self._give_up(request, decision, tried)
 
     def _in_turn(
         self, request: ChatRequest, decision: Decision, resting: list[Candidate], request_id: str
     ) -> Iterator[Candidate]:
-        """The candidates whose breaker admits them; the others, told in `resting`, last: trying beats giving up."""
+        """The candidates whose breaker admits them; the others, told in `resting`, last: trying beats giving up, but
+        not to wait once more for one that was silent."""
         for candidate in self._lineup.candidates(decision, is_special=bool(request.tools) or request.has_image):
             if candidate.breaker.admit():
                 yield candidate
             else:
+                if candidate.expert is decision.expert:
+                    self._refuse_misfit(candidate, request, decision)
                 log.warning("[Auto-Correction] request=%s expert=%s reason=circuit open lost_ms=0", request_id,
                             clean(candidate.expert.label))
                 resting.append(candidate)
-        yield from list(resting)
+        yield from [candidate for candidate in resting if not candidate.breaker.was_silent]
+
+    def _refuse_misfit(self, candidate: Candidate, request: ChatRequest, decision: Decision) -> None:
+        """Who names an expert that cannot do it is told so, whether it rests or not. Raises BadRequest."""
+        attempt = Attempt(candidate, (), form=None, is_first=True, is_admitted=False)
+        try:
+            self._attempts.prepare(attempt, request)
+        except (Misfit, NotReady) as error:
+            _end_here(attempt, error, decision)
 
     def _give_up(
         self, request: ChatRequest, decision: Decision, tried: dict[str, BackendError]
@@ -115,7 +141,14 @@ class Dispatcher:
             yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
-        raise Unanswered(told, retry_after_s=_find_wait(errors))
+        if decision.stage == "explicit":
+            _complain_for_good(errors, told)
+        raise Unanswered(told, retry_after_s=_find_wait(errors), advice=self._find_advice(decision, errors))
+
+    def _find_advice(self, decision: Decision, errors: list[BackendError]) -> str:
+        """The next step where there is no model at all; what an API lacks is no model of this house."""
+        is_empty = all(isinstance(error, (NotReady, Unreachable)) for error in errors)
+        return self._advice() if is_empty and decision.expert.type != "api" else ""
 
     def _note(self, attempt: Attempt, error: BackendError, context: str) -> None:
         word = "[Auto-Correction]"
@@ -126,8 +159,8 @@ class Dispatcher:
         expert, model = attempt.candidate.expert, attempt.candidate.model
         if not isinstance(error, (UpstreamRefusal, Misfit)):
             self._on_failure(expert.label, model)
-        log.warning("%s %s expert=%s model=%s reason=%s detail=%s", word, context, clean(expert.label),
-                    clean(model), clean(error.reason), clean(error.message))
+        log.warning("%s %s expert=%s model=%s %s", word, context, clean(expert.label), clean(model),
+                    self._attempts.describe(error))
 
 
 def _end_here(attempt: Attempt, error: BackendError, decision: Decision) -> None:
@@ -154,42 +187,76 @@ def _complain(errors: list[BackendError]) -> None:
     if isinstance(first, UpstreamRefusal):  # too long, and nobody can take more
         raise first
     for error in errors:
-        if isinstance(error, InvalidAnswer):
+        if _breaks_form(error):
             raise error
     misfit = next((error for error in errors if isinstance(error, Misfit)), None)
     if misfit is not None and all(isinstance(error, (Misfit, NotReady)) for error in errors):
         raise BadRequest(misfit.message, param=_PARAMS.get(misfit.reason.rpartition(" ")[2]))
     wait_s = _find_wait(errors)
     if wait_s is not None and all(_find_wait([error]) or isinstance(error, (Misfit, NotReady)) for error in errors):
+        if isinstance(first, UpstreamFailure) and first.upstream_status == TOO_MANY:
+            message = f"the model's provider takes no more requests now; try again in {wait_s:.0f} s"
+            raise TooManyRequests(message, retry_after_s=int(wait_s))
         raise Busy(retry_after_s=wait_s)
+
+
+def _complain_for_good(errors: list[BackendError], told: tuple[tuple[str, str], ...]) -> None:
+    """Raises the named expert's own error where that will be the same the next time."""
+    first = next(iter(errors), None)
+    if isinstance(first, UpstreamFailure) and first.upstream_status in _LASTING and _find_wait(errors) is None:
+        first.reason = Unanswered(told).message
+        raise first
+
+
+def _breaks_form(error: BackendError) -> bool:
+    """Whether the answer was no such JSON, or no such call, as was asked for."""
+    return isinstance(error, InvalidAnswer) or (isinstance(error, BadAnswer) and not error.is_worth_a_retry)
+
+
+def _drop_frames(error: BackendError) -> None:
+    """A traceback keeps alive whatever the exchange held."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 def _find_wait(errors: Iterable[BackendError]) -> float | None:
     """When to try again, as the first of the upstreams that are only busy says; None where none is."""
-    busy = (error for error in errors if isinstance(error, UpstreamFailure) and error.upstream_status == 503)
+    failures = (error for error in errors if isinstance(error, UpstreamFailure))
+    busy = (error for error in failures if error.upstream_status in (TOO_MANY, FULL))
     return next((max(1.0, error.retry_after_s or 1.0) for error in busy), None)
 
 
 class _Dead:
-    """Which ways have failed for one request, so that no other name leads to the same one again."""
+    """Which ways have failed for one request, so that no other name leads to the same one again. `are_enough`: so many
+    gave what cannot be used that nobody else is asked."""
 
     def __init__(self) -> None:
         self._ways: set[tuple[int, str]] = set()
         self._models: set[str] = set()
         self._needed_tokens = 0
+        self._unusable = 0
+        self._is_form_broken = False
+
+    @property
+    def are_enough(self) -> bool:
+        return self._unusable >= MOST_UNUSABLE
 
     def add(self, candidate: Candidate, error: BackendError, prompt_tokens: int) -> None:
         self._ways.add((id(candidate.backend), candidate.model))
         if not isinstance(error, Unreachable):
             self._models.add(candidate.model)
+        self._unusable += isinstance(error, EmptyAnswer) or _breaks_form(error)
+        self._is_form_broken = self._is_form_broken or _breaks_form(error)
         if isinstance(error, UpstreamRefusal) and error.code == TOO_LONG:
             known = candidate.backend.context_tokens(candidate.model)
             self._needed_tokens = max(self._needed_tokens, prompt_tokens, known)
 
     def covers(self, candidate: Candidate) -> bool:
-        """The same way; a stand-in for the same model; or, once a prompt was too long, nobody known to take more."""
+        """The same way; a stand-in for the same model; once a form was broken, who is no expert or is not bound to it;
+        once a prompt was too long, who is not known to take more."""
         if (id(candidate.backend), candidate.model) in self._ways:
             return True
         if candidate.expert.id < 0 and candidate.model in self._models:
+            return True
+        if self._is_form_broken and (candidate.expert.id < 0 or not candidate.binds_form):
             return True
         return bool(self._needed_tokens) and candidate.backend.context_tokens(candidate.model) <= self._needed_tokens

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ..core import ChatRequest
 from ..errors import BadRequest
+from .circles import Circles
 from .pattern import Pattern
 
 # How long one look at a schema, or at an answer, may take.
@@ -87,8 +88,13 @@ class Form:
             if problem is not None:
                 raise _refuse(f"at {_place(problem.absolute_path)}: {problem.message[:LONGEST_REMARK]}")
             self._check_parts(self.schema)
+            Circles(self.schema, self._watch).refuse()
         except (TooCostly, TimeoutError, RecursionError):
             raise _refuse("it is too large or too deep") from None
+        except _referencing_error() as error:
+            raise _refuse(f"a reference leads nowhere: {error}") from None
+        except ValueError as error:
+            raise _refuse(str(error)[:LONGEST_REMARK]) from None
 
     def judge(self, text: str) -> Fault | None:
         """What is wrong with an answer, None for nothing. Raises BadRequest for a schema that leads nowhere."""

@@ -7,27 +7,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from msgspec import structs
 
-from ..aliases import Alias, plain
 from ..backends.base import Counting
 from ..backends.catalog import Catalog
-from ..backends.inventory import UpstreamModel
+from ..backends.duration import read_keep_alive
 from ..backends.local import LocalModels
 from ..backends.manage import Manager
 from ..config import Config
-from ..config.rules import RESERVED
-from ..core import Answer, ChatRequest, Decision
+from ..core import Answer, ChatRequest, Chunk, Decision, Done, Started
 from ..errors import BadRequest
 from ..experts import Expert
 from ..metrics import Statistics
 from ..replies import ModelCard
 from ..routing.heads import tell_guesses
+from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
 from .attachments import Attachments, unwatched
+from .callers import CallerMemory
+from .cards import Cards
 from .dispatch import Dispatcher
 from .footer import may_have_footer, sign, unsign
 from .form import Forms
@@ -35,12 +37,6 @@ from .lineup import Lineup, prepare
 from .personas import take_on
 from .settle import settle
 from .vectors import Vectors
-
-CAPABILITIES = ("completion", "tools", "insert", "vision", "thinking")
-
-
-_LISTED = {"virtual": ("virtual",), "experts": ("virtual", "expert", "alias"),
-           "raw": ("virtual", "expert", "alias", "model")}
 
 
 class Decider(Protocol):
@@ -53,6 +49,8 @@ class Decider(Protocol):
     is_faulty: bool
 
     def decide(self, request: ChatRequest) -> Decision: ...
+
+    def heed(self, callers: Callers) -> None: ...
 
 
 class Gateway:
@@ -71,6 +69,7 @@ class Gateway:
         vectors: Vectors,
         statistics: Statistics,
         retire: Callable[[], None],
+        callers: CallerMemory | None = None,
     ) -> None:
         """`retire` frees what only new requests would need; answers under way keep what they use."""
         self.config = config
@@ -78,12 +77,15 @@ class Gateway:
         self.catalog = catalog
         self.manager = manager
         self.vectors = vectors
-        self._local = local
+        self._cards = Cards(config, catalog=catalog, local=local, lineup=lineup, vectors=vectors,
+                            aliases=manager.aliases)
         self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
         self._forms = Forms()
         self._attachments = Attachments(config)
+        self._callers = callers or CallerMemory()
+        router.heed(self._callers)
         self.retire = retire
 
     def answer(
@@ -91,14 +93,18 @@ class Gateway:
     ) -> Answer:
         """Decides at once; the chunks are made as they are taken. Where requests have to wait, each `client` has its
         turn; `watch` is called while files are read, and what it raises ends that. Raises RequestError."""
+        asked = request
+        if _unloads(request) and self._means_encoder(request.model):
+            return _unload_nothing(request.model)
         request = structs.replace(self._unfold(request), client=client)
         form = self._forms.read(request)
         request = self._attachments.take_in(request, watch=watch)
         decision = self.router.decide(request)
+        self._check_named(asked, decision)
         has_footer = self.config.response.footer and may_have_footer(request)
         if has_footer:
             request = unsign(request)
-        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
+        chunks = self._callers.note(self._dispatcher.run(request, decision, request_id=request_id, form=form), request)
         settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id)
         return Answer(decision, sign(settled) if has_footer else settled)
 
@@ -132,110 +138,50 @@ class Gateway:
             "elapsed_ms": round(decision.elapsed_ms, 3),
         }
 
-    def _unfold(self, request: ChatRequest) -> ChatRequest:
-        """What a request to an alias means to whom it stands for. Raises BadRequest for one that cannot chat."""
-        alias = self._find_alias(request.model)
-        if self.vectors.is_encoder(request.model if alias is None else alias.source):
-            raise BadRequest(f'"{request.model}" does not support chat', param="model")
-        return request if alias is None else take_on(request, alias)
+    def keeps_name(self, asked: str, decision: Decision) -> bool:
+        """Whether a reply gives the model's name as it was `asked`: where the client named the one that answers."""
+        is_wanted = self.config.server.reply_model == "requested"
+        return is_wanted or _is_named(decision) or self._cards.find_alias(asked) is not None
 
-    def _find_alias(self, name: str) -> Alias | None:
-        """An expert added since under the name of an alias goes before it."""
-        alias = self.manager.aliases.find(name)
-        return None if alias is None or self._find_expert(name) else alias
+    def _unfold(self, request: ChatRequest) -> ChatRequest:
+        """What a request means to whom its model's name stands for. Raises BadRequest for one that cannot chat."""
+        alias = self._cards.find_alias(request.model)
+        if self._means_encoder(request.model):
+            raise _unfit(request, request.verb or "chat")
+        if alias is not None:
+            return take_on(request, alias)
+        self._cards.seek(request.model)
+        return request
+
+    def _means_encoder(self, name: str) -> bool:
+        alias = self._cards.find_alias(name)
+        return self.vectors.is_encoder(name if alias is None else alias.source)
+
+    def _check_named(self, asked: ChatRequest, decision: Decision) -> None:
+        """What Ollama refuses a model that was named, where it is asked as Ollama is. Raises BadRequest."""
+        if not asked.verb or not _is_named(decision) or _unloads(asked):
+            return
+        can = self._cards.abilities(decision.model)
+        if can and "completion" not in can:
+            raise _unfit(asked, asked.verb)
+        if can and asked.think and "thinking" not in can:
+            raise _unfit(asked, "thinking", param="think")
 
     def cards(self) -> list[ModelCard]:
-        """The names a client may ask for: the router itself, the experts, the aliases, the upstream models; as far as
-        the config wants them listed."""
-        experts = [self.card(expert) for expert in self.config.experts]
-        aliases = [self._alias_card(alias) for alias in self.manager.aliases.entries()
-                   if self._find_expert(alias.name) is None]
-        cards = [self._virtual_card(experts), *experts, *aliases, *self._models()]
-        return [card for card in cards if card.kind in _LISTED[self.config.models.list]]
-
-    def _virtual_card(self, experts: list[ModelCard]) -> ModelCard:
-        """The router's own: it can what any expert or model can that it may pass a prompt to."""
-        able = {capability for card in (*experts, *self._models()) for capability in card.capabilities}
-        led = ", ".join(f"{card.name} ({card.routes_to})" for card in experts if card.routes_to)
-        return ModelCard(
-            name="lemoe", kind="virtual", description="routes each prompt to the fitting expert",
-            routes_to=led or "the expert that fits the prompt", context_length=self._longest_context(),
-            capabilities=tuple(capability for capability in CAPABILITIES if capability in able),
-        )
+        """The names a client may ask for: the router itself, the experts, the aliases, the upstream models."""
+        return self._cards.all()
 
     def find_card(self, name: str) -> ModelCard | None:
-        """The card for a client's name: any case, `:latest` implied, aliases too."""
-        wanted = name.strip().casefold().removesuffix(":latest")
-        if not wanted or wanted in RESERVED:
-            experts = [self.card(expert) for expert in self.config.experts]
-            return self._virtual_card(experts)
-        expert = self._find_expert(name)
-        if expert is not None:
-            return self.card(expert)
-        alias = self._find_alias(name)
-        if alias is not None:
-            return self._alias_card(alias)
-        if self.vectors.is_encoder(name):
-            return self.vectors.card()
-        found = self.catalog.find(name.strip()) or self._local.find(name)
-        return next((card for card in self._models() if card.name == found), None) if found else None
-
-    def _find_expert(self, name: str) -> Expert | None:
-        wanted = plain(name)
-        return next((expert for expert in self.config.experts
-                     if wanted in (plain(expert.label), *map(plain, expert.aliases))), None)
-
-    def _alias_card(self, alias: Alias) -> ModelCard:
-        """The card of what it stands for, with what is its own."""
-        base = self.find_card(alias.source) or ModelCard(name=alias.source)
-        return structs.replace(
-            base, name=alias.name, kind="alias", description=f"made here of {alias.source}", routes_to=alias.source,
-            system=alias.system or base.system, parameters=base.parameters | alias.parameters,
-            messages=tuple((turn.role, turn.content) for turn in alias.messages), modified=alias.created,
-            license=alias.license or base.license, digest=alias.digest,
-        )
+        """The card for a client's name."""
+        return self._cards.find(name)
 
     def page(self, card: ModelCard, asked: dict[str, Any]) -> dict[str, Any]:
         """What Ollama itself says of the model behind a card, {} for nothing; `asked` as for `Catalog.show`."""
-        return self.catalog.show(card.model, asked) if card.model else {}
+        return self._cards.page(card, asked)
 
     def loaded_cards(self) -> list[ModelCard]:
-        """The models in memory, on the nodes and in this process."""
-        return [*self.catalog.cards(only_loaded=True), *self._local.loaded()]
-
-    def _models(self) -> list[ModelCard]:
-        """The encoder hides a node's model of its name: one space of vectors to a name, whoever is up."""
-        own = self.vectors.card()
-        here = [] if own is None or self._find_expert(own.name) is not None else [own]
-        there = [card for card in self.catalog.cards() if not self.vectors.is_encoder(card.name)]
-        return [*here, *there, *self._local.cards()]
-
-    def card(self, expert: Expert) -> ModelCard:
-        model = self._lineup.model(expert)
-        known = self._describe(expert, model)
-        local = known if isinstance(known, ModelCard) else ModelCard(name=model)
-        guess = ("completion", "tools", "vision") if expert.vision else ("completion", "tools")
-        return ModelCard(
-            name=expert.label, kind="expert", description=_one_line(expert, model), system=expert.system_prompt,
-            routes_to=model, model=model if expert.type == "ollama" else "", form=local.form, template=local.template,
-            license=local.license, info=local.info,
-            parameters={name: value for name, value in expert.options.items() if value is not None},
-            size=known.size if known else 0,
-            digest=known.digest if known else "",
-            family=known.family if known else "",
-            parameter_size=known.parameter_size if known else "",
-            quantization=known.quantization if known else "",
-            context_length=known.context_length if known else 0,
-            capabilities=known.capabilities if known and known.capabilities
-            else guess if expert.type == "api" else ("completion",),
-        )
-
-    def _describe(self, expert: Expert, model: str) -> UpstreamModel | ModelCard | None:
-        if expert.type == "local":
-            return self._local.card_of(expert)
-        if expert.type != "ollama" or not model:
-            return None
-        return self._local.card(model) or self.catalog.describe(model, self.catalog.nodes_of(expert))
+        """The models in memory."""
+        return self._cards.loaded()
 
     def health(self) -> dict[str, Any]:
         """What is up and who is served by what; asks nobody anything now."""
@@ -261,9 +207,21 @@ class Gateway:
     def _expert_health(self, expert: Expert) -> dict[str, Any]:
         return self._lineup.health(expert) | {"breaker": self._lineup.breaker(expert.label).state}
 
-    def _longest_context(self) -> int:
-        return max((card.context_length for card in self._models()), default=0)
+
+def _is_named(decision: Decision) -> bool:
+    """Whether the client named the very model that answers."""
+    return decision.stage == "raw" and not decision.virtual
 
 
-def _one_line(expert: Expert, model: str) -> str:
-    return " ".join(expert.description.split()) or (f"answers with {model}" if model else "has no model yet")
+def _unloads(request: ChatRequest) -> bool:
+    return request.only_loads and read_keep_alive(request.keep_alive, default_s=math.inf) == 0
+
+
+def _unload_nothing(model: str) -> Answer:
+    """The encoder stays, since the router needs it; who sends it away need not know."""
+    chunks: tuple[Chunk, ...] = (Started(expert=model, model=model), Done(finish="unload"))
+    return Answer(decide_raw(model), iter(chunks))
+
+
+def _unfit(request: ChatRequest, ability: str, *, param: str = "model") -> BadRequest:
+    return BadRequest(f'"{request.model}" does not support {ability}', param=param)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct, structs
@@ -49,8 +49,10 @@ class Lineup:
         stand_ins: Callable[[], list[str]],
         new_breaker: Callable[[], Breaker],
         sees: Callable[[Expert, str], bool] = lambda expert, model: expert.vision,
+        place_of: Callable[[Expert, str], Hashable] = lambda expert, model: expert.label,
     ) -> None:
-        """`sees`: whether an expert, with the model that serves it, is known to take images."""
+        """`sees`: whether an expert, with the model that serves it, is known to take images. `place_of`: where that
+        model answers; the same model in the same place fails under every name."""
         self.builtin = Builtin()
         self._experts = experts
         self._backends = backends
@@ -59,10 +61,17 @@ class Lineup:
         self._stand_ins = stand_ins
         self._new_breaker = new_breaker
         self._sees = sees
-        self._breakers = {label: new_breaker() for label in experts}
+        self._place_of = place_of
+        self._breakers: dict[Hashable, Breaker] = {}
 
     def breaker(self, label: str) -> Breaker:
-        return self._breakers.setdefault(label, self._breakers.get(label) or self._new_breaker())
+        """Of an expert, or of a model by its own name; all that lead to the same model in the same place share one."""
+        expert = self._experts.get(label) or raw_expert(label)
+        return self._breaker(expert, self.model(expert))
+
+    def _breaker(self, expert: Expert, model: str) -> Breaker:
+        way = (self._place_of(expert, model), model)
+        return self._breakers.get(way) or self._breakers.setdefault(way, self._new_breaker())
 
     def candidates(self, decision: Decision, *, is_special: bool = False) -> Iterator[Candidate]:
         """In the order to try; each label once. Where a model was asked for by its own name, there is no other.
@@ -123,7 +132,7 @@ class Lineup:
     def _candidate(self, expert: Expert, model: str) -> Candidate:
         backend = self._backends.get(expert.label) if expert.id >= 0 else None
         model = model or self._model_of(expert)
-        return Candidate(expert, backend or self._raw, model, self.breaker(expert.label),
+        return Candidate(expert, backend or self._raw, model, self._breaker(expert, model),
                          sees=self._sees(expert, model), binds_form=_binds_form(expert))
 
 
@@ -158,7 +167,8 @@ def _with_system(messages: tuple[Message, ...], expert: Expert) -> tuple[Message
     if expert.system_prompt_mode == "replace":
         return messages
     first = messages[own[0]]
-    joined = Message("system", (Text(f"{expert.system_prompt}\n\n{first.text}"),))
+    others = tuple(part for part in first.parts if not isinstance(part, Text))
+    joined = Message("system", (Text(f"{expert.system_prompt}\n\n{first.text}"), *others))
     return (joined, *(message for index, message in enumerate(messages) if index != own[0]))
 
 

@@ -22,6 +22,7 @@ from ..errors import BadRequest, Unreachable
 from ..log import clean
 
 MOST_REDIRECTS = 5
+LONGEST_SHOWN = 200
 TIMEOUT_S = 15.0
 READ_BYTES = 65_536
 _MOVED = (HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT,
@@ -67,10 +68,9 @@ class Links:
                     if response.status != HTTPStatus.OK:
                         raise _failure(url, f"status {response.status}")
                     return self._receive(response, url, deadline, watch)
-        except Unreachable as error:
+        except Unreachable as error:  # one word for all: else it would tell which names there are in the network here
             log.info("an image was not fetched: %s", clean(str(error)))
-            reason = "its address may not be reached" if error.reason == "address refused" else "no connection"
-            raise _failure(url, reason) from error
+            raise _failure(url, "its address cannot be reached") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             late = time.monotonic() >= deadline
             log.info("an image was not fetched: %s", clean(repr(error)))
@@ -154,9 +154,9 @@ def _to_image(data: bytes, url: str) -> Image:
     written = base64.b64encode(data).decode()
     kind = tell_type(written) if data else ""
     if not kind:
-        raise _failure(url, "it is no PNG, JPEG, GIF or WebP")
+        raise _failure(url, "it is no PNG, JPEG, WebP, GIF or BMP")
     return Image(written, kind)
 
 
 def _failure(url: str, why: str) -> BadRequest:
-    return BadRequest(f"the image at {clean(url[:200])} cannot be fetched: {why}")
+    return BadRequest(f"the image at {clean(url[:LONGEST_SHOWN])} cannot be fetched: {why}")

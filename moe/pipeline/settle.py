@@ -38,9 +38,8 @@ def _count(
     size = 0
     who: Started | None = None
     for chunk in chunks:
-        kind = type(chunk)
-        if kind is Text or kind is Thinking:
-            size += len(chunk.text)  # type: ignore[union-attr]
+        if isinstance(chunk, (Text, Thinking)):
+            size += len(chunk.text)
         elif isinstance(chunk, Started):
             who, first_token_s = chunk, time.monotonic() - began
         elif isinstance(chunk, ToolCall):

@@ -2,47 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 
 import msgspec
 from msgspec import structs
 
-from ..core import ChatRequest, Chunk, Done, Heartbeat, Message, Text, TokenLogprob, ToolCall
+from ..backends.base import Chunks
+from ..core import (
+    ChatRequest,
+    Chunk,
+    Done,
+    Heartbeat,
+    Message,
+    Refusal,
+    Started,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolCallPiece,
+)
 from ..errors import InvalidAnswer
 from .form import Form, strip_fence
 
 # So much of a wrong answer is shown to the model again.
 LONGEST_QUOTE = 20_000
+_OPENING = ("{", "[")
 _BEAT = Heartbeat()
 
 
-def check(chunks: Iterator[Chunk], form: Form, *, is_bound: bool) -> Iterator[Chunk]:
-    """Passes an answer on; raises InvalidAnswer in place of the end of one that breaks the form.
+def check(chunks: Chunks, form: Form, *, is_bound: bool) -> Chunks:
+    """Passes an answer on, and closes it; raises InvalidAnswer in place of the end of one that breaks the form.
 
-    What was cut at its token limit says so itself and is not judged, and neither is a call. The text of a model that
-    was not bound comes in one piece at the end, without a code block around it.
+    What was cut at its token limit, or filtered, says so itself and is not judged, and neither is a call or a refusal.
+    The text of a model that was not bound, or that begins as no JSON does all the same, comes in one piece at the end,
+    without a code block around it.
     """
-    texts: list[str] = []
-    logprobs: list[TokenLogprob] = []
-    has_called = False
-    for chunk in chunks:
-        if isinstance(chunk, Text):
-            texts.append(chunk.text)
-            logprobs += chunk.logprobs
-            if not is_bound:
+    begun: list[Chunk] = []
+    texts: list[Text] = []
+    passed = 0
+    is_unsure, is_passing, is_other = is_bound, False, False
+    with closing(chunks):
+        for chunk in chunks:
+            is_kept = isinstance(chunk, Started) or (isinstance(chunk, Text) and not isinstance(chunk, Refusal))
+            if isinstance(chunk, Started):
+                begun.append(chunk)
+            elif isinstance(chunk, Text) and is_kept:
+                texts.append(chunk)
+                is_passing = is_passing or (is_unsure and chunk.text.lstrip()[:1] in _OPENING)
+                is_unsure = is_unsure and not chunk.text.strip()
+            elif isinstance(chunk, (ToolCall, ToolCallPiece, Refusal)):
+                is_other = is_passing = True
+            elif isinstance(chunk, Done):
+                texts = _weigh(texts, None if is_other or chunk.finish != "stop" else form, is_whole=not is_passing)
+                is_passing = True
+            if is_passing or isinstance(chunk, Thinking):
+                yield from begun
+                begun.clear()
+            if is_passing:
+                yield from texts[passed:]
+                passed = len(texts)
+            if not is_kept:
+                yield chunk
+            elif not is_passing:
                 yield _BEAT
-                continue
-        elif isinstance(chunk, ToolCall):
-            has_called = True
-        elif isinstance(chunk, Done):
-            said = "".join(texts)
-            shown = said if is_bound else strip_fence(said)
-            fault = None if has_called or chunk.finish != "stop" else form.judge(shown)
-            if fault is not None:
-                raise InvalidAnswer(fault.public, said=said, fault=fault.text)
-            if shown and not is_bound:
-                yield Text(shown, tuple(logprobs) if shown == said else ())
-        yield chunk
+
+
+def _weigh(texts: list[Text], form: Form | None, *, is_whole: bool) -> list[Text]:
+    """The texts; where `is_whole`, in one piece and without a code block around it. Raises InvalidAnswer."""
+    said = "".join(text.text for text in texts)
+    shown = strip_fence(said) if is_whole else said
+    fault = form.judge(shown) if form is not None else None
+    if fault is not None:
+        raise InvalidAnswer(fault.public, said=said, fault=fault.text)
+    if not is_whole:
+        return texts
+    logprobs = tuple(entry for text in texts for entry in text.logprobs) if shown == said else ()
+    return [Text(shown, logprobs)] if shown else []
 
 
 def tell(request: ChatRequest, form: Form) -> ChatRequest:

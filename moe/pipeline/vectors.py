@@ -103,7 +103,7 @@ class Vectors:
                 raise Busy(retry_after_s=error.retry_after_s or 1.0) from error
             raise Told(error.message, status=error.upstream_status) from error
         except BackendError as error:
-            log.warning("vectors of %s failed: %s", clean(request.model), clean(error.message))
+            log.warning("vectors of %s failed: %s", clean(request.model), clean(error.reason))
             raise Unavailable(f'"{request.model}" makes no vectors now: {error.reason}') from error
 
     def _way(self, request: EmbedRequest) -> Steps:
@@ -117,6 +117,7 @@ class Vectors:
             return self._of_expert(request, expert)
         if self.is_encoder(name) or plain(name) in RESERVED:
             return self._encode(request)
+        self._catalog.seek(name)
         found = self._catalog.find(name)
         if found is not None:
             return self._of_nodes(request, found, self._catalog.all_nodes())

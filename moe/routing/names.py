@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from msgspec.structs import replace
+
+from ..aliases import plain
 from ..config.rules import RESERVED
 from ..config.schema import Config
-from ..core import Decision
+from ..core import ChatRequest, Decision, ToolCall
 from ..errors import ModelNotFound
 from ..experts import Expert
 
@@ -27,6 +30,26 @@ class Models(Protocol):
     def is_available(self, expert: Expert) -> bool:
         """Whether the expert can be expected to answer."""
 
+    def model_of(self, expert: Expert) -> str:
+        """The model that serves the expert, "" for none."""
+
+    def sees(self, expert: Expert, model: str) -> bool:
+        """Whether the expert, served by `model`, is known to take images."""
+
+
+class Caller(NamedTuple):
+    """Who made a call of a tool: an expert's label with the model that served it, or twice the name of a model."""
+
+    expert: str
+    model: str
+
+
+class Callers(Protocol):
+    """Who made which call; asked often, so it answers from memory."""
+
+    def find(self, call: ToolCall, request: ChatRequest) -> Caller | None:
+        """Who made the `call` that the conversation shows, None where that is not known."""
+
 
 class NoModels:
     """Nothing upstream is known and every expert is taken as available: for routing without a network."""
@@ -40,6 +63,12 @@ class NoModels:
     def is_available(self, expert: Expert) -> bool:
         return True
 
+    def model_of(self, expert: Expert) -> str:
+        return expert.model_name
+
+    def sees(self, expert: Expert, model: str) -> bool:
+        return expert.vision
+
 
 class Names:
     """Every name a client may ask for."""
@@ -47,12 +76,12 @@ class Names:
     def __init__(self, config: Config, models: Models) -> None:
         self._experts = _named(config.experts)
         self._models = models
-        self._routes_unknown = config.router.unknown_model == "route"
+        self._config = config
 
     def resolve(self, model: str) -> Decision | None:
         """The decision that the name alone settles; None if the router must choose. Raises ModelNotFound."""
         asked = model.strip()
-        name = _plain(asked)
+        name = plain(asked)
         expert = self._experts.get(name)
         if expert is not None:
             return Decision(expert=expert, stage="explicit", confidence=1.0)
@@ -61,9 +90,23 @@ class Names:
         found = self._models.find(asked)
         if found is not None:
             return decide_raw(found)
-        if self._routes_unknown or _CLOUD_MODEL.fullmatch(name):
+        if is_routed(name, self._config):
             return None
         raise ModelNotFound(model)
+
+    def recall(self, caller: Caller) -> Decision | None:
+        """The decision for whoever made a call, None if that one is gone."""
+        expert = next((expert for expert in self._config.experts if expert.label == caller.expert), None)
+        if expert is not None:
+            return Decision(expert=expert, stage="context", confidence=1.0)
+        if caller.expert == caller.model and self._models.find(caller.model) == caller.model:
+            return replace(decide_raw(caller.model), stage="context")
+        return None
+
+
+def is_routed(name: str, config: Config) -> bool:
+    """Whether the router chooses for a `name` that nothing has."""
+    return config.router.unknown_model == "route" or _CLOUD_MODEL.fullmatch(plain(name)) is not None
 
 
 def decide_raw(model: str) -> Decision:
@@ -74,10 +117,5 @@ def decide_raw(model: str) -> Decision:
 
 def _named(experts: Sequence[Expert]) -> dict[str, Expert]:
     """Labels win over aliases."""
-    named = {_plain(alias): expert for expert in experts for alias in expert.aliases}
-    return named | {_plain(expert.label): expert for expert in experts}
-
-
-def _plain(name: str) -> str:
-    """A name as it is compared: Ollama's clients add ":latest" to what has no tag."""
-    return name.strip().casefold().removesuffix(":latest")
+    named = {plain(alias): expert for expert in experts for alias in expert.aliases}
+    return named | {plain(expert.label): expert for expert in experts}

@@ -15,8 +15,8 @@ from ..embed import Embedder
 from ..experts import Expert
 from .head import Head
 from .meaning import Meaning
-from .names import Models, Names
-from .stages import ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
+from .names import Callers, Models, Names
+from .stages import CallerStage, ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
 
 NO_ENCODER = "no encoder: experts are chosen by their keywords; ./setup.sh makes one"
 
@@ -27,13 +27,14 @@ class Router:
     """Decides on requests from many threads at once. `note` says in a line why it works as it does, "" if as meant;
     `is_faulty`: it will not be as meant by waiting."""
 
-    def __init__(self, names: Names, stages: Sequence[Stage], config: Config, *, mode: Mode, note: str,
-                 meaning: Meaning | None = None) -> None:
+    def __init__(self, names: Names, vision: VisionStage, stages: Sequence[Stage], *, config: Config, mode: Mode,
+                 note: str, meaning: Meaning | None = None) -> None:
         self.mode = mode
         self.note = note
         self.is_faulty = False
         self._own_note = note
         self._names = names
+        self._vision = vision
         self._stages = tuple(stages)
         self._fallback = config.fallback
         self._messages = config.router.context_messages
@@ -44,6 +45,10 @@ class Router:
         if self._meaning is not None:
             self._meaning.adopt(head)
             self.tell("")
+
+    def heed(self, callers: Callers) -> None:
+        """Lets results of tools go to whoever called them, as far as `callers` knows."""
+        self._stages = (CallerStage(self._names, callers), *self._stages)
 
     def tell(self, more: str, *, is_faulty: bool = False) -> None:
         """Sets what the note says beside the router's own words."""
@@ -61,6 +66,7 @@ class Router:
         decision = next((decision for decision in decided if decision is not None), None)
         if decision is None:
             decision = Decision(expert=self._fallback, stage="fallback", confidence=1.0 - trace.best)
+        decision = self._vision.review(request, decision)
         return replace(decision, scores=trace.scores, elapsed_ms=_since(began), virtual=True)
 
 
@@ -72,7 +78,8 @@ def build_router(config: Config, *, models: Models, embedder: Embedder | None, c
     """
     experts = find_routable(config.experts)
     meaning: Meaning | None = None
-    stages: list[Stage] = [ChoreStage(models, config.fallback), VisionStage(config.experts, models)]
+    vision = VisionStage(config.experts, models)
+    stages: list[Stage] = [ChoreStage(models, config.fallback), vision]
     if experts:
         if embedder is not None:
             meaning = Meaning(experts, embedder, cache_folder, config.router)
@@ -83,7 +90,7 @@ def build_router(config: Config, *, models: Models, embedder: Embedder | None, c
     if mode == "keyword":
         note = note or ('model_path is "": experts are chosen by their keywords' if config.router.model_path == ""
                         else NO_ENCODER)
-    return Router(Names(config, models), stages, config, mode=mode, note=note, meaning=meaning)
+    return Router(Names(config, models), vision, stages, config=config, mode=mode, note=note, meaning=meaning)
 
 
 def find_routable(experts: Sequence[Expert]) -> list[Expert]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..config.schema import RouterConfig
-from ..core import ChatRequest, Decision, Message
+from ..core import ChatRequest, Decision, Message, ToolCall
 from ..core import Stage as StageName
 from ..experts import Expert
 from .keywords import KeywordIndex
 from .meaning import Meaning
-from .names import Models, decide_raw
+from .names import Callers, Models, Names, decide_raw
 from .noise import strip_noise
 from .scoring import Reading
 from .text import clean, find_question, is_housekeeping, join_newest, says_anything
@@ -37,6 +37,19 @@ class Trace:
 
 
 Stage = Callable[[ChatRequest, Trace], Decision | None]
+
+
+class CallerStage:
+    """What tools gave back goes to whoever called them, also to one that only stood in: nobody else waits for it."""
+
+    def __init__(self, names: Names, callers: Callers) -> None:
+        self._names = names
+        self._callers = callers
+
+    def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
+        found = (self._callers.find(call, request) for call in reversed(_find_answered(request)))
+        caller = next((caller for caller in found if caller is not None), None)
+        return None if caller is None else self._names.recall(caller)
 
 
 class ChoreStage:
@@ -70,8 +83,18 @@ class VisionStage:
 
     def __call__(self, request: ChatRequest, trace: Trace) -> Decision | None:
         first = _find_first(request)
-        if not (first is not None and first.has_image if request.has_tools else request.has_image):
-            return None
+        is_shown = first is not None and first.has_image if request.has_tools else request.has_image
+        return self._find_seeing() if is_shown else None
+
+    def review(self, request: ChatRequest, decision: Decision) -> Decision:
+        """`decision`, unless it leads a conversation with tools, and a picture, to one that cannot see."""
+        if not (request.has_tools and request.has_image):
+            return decision
+        expert = decision.expert
+        is_seen = self._models.sees(expert, decision.model or self._models.model_of(expert))
+        return decision if is_seen else self._find_seeing() or decision
+
+    def _find_seeing(self) -> Decision | None:
         seeing = next((expert for expert in self._experts if self._models.is_available(expert)), None)
         return None if seeing is None else Decision(expert=seeing, stage="vision", confidence=1.0)
 
@@ -153,6 +176,16 @@ class KeywordStage:
 def _find_first(request: ChatRequest) -> Message | None:
     """The message that a conversation with tools is decided by."""
     return next((message for message in request.messages if message.role == "user"), None)
+
+
+def _find_answered(request: ChatRequest) -> tuple[ToolCall, ...]:
+    """The calls whose results nobody has read yet."""
+    has_result = False
+    for message in reversed(request.messages):
+        if message.role == "assistant":
+            return tuple(part for part in message.parts if isinstance(part, ToolCall)) if has_result else ()
+        has_result = has_result or message.role == "tool"
+    return ()
 
 
 def _find_own_words(text: str) -> str:

@@ -52,15 +52,16 @@ def answer_in(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
         body = edge.read_body(may_carry_media=True)
         asked = dialect.parse(body)
         guard.check_text(body, asked)
-        slot = guard.take_slot()
+        client = edge.client()
+        slot = guard.take_slot(client)
         try:
             gateway = edge.gateway()
             if edge.log_prompts():
                 log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
-            answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=edge.client(),
+            answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=client,
                                                 watch=_watch(edge)))
             run = _Reply(dialect, asked, answers, is_ending=edge.ending.is_set)
-            run.echoes_name = gateway.config.server.reply_model == "requested"
+            run.echoes_name = gateway.keeps_name(asked.model, answers[0].decision)
             response = run.respond()
         except BaseException:
             slot.release()
@@ -209,12 +210,15 @@ class _Reply:
     @property
     def _ignored(self) -> tuple[str, ...]:
         told = self._started.ignored if self._started is not None else ()
+        if self._asked.verb:
+            told = tuple("think" if name == "reasoning_effort" else name for name in told)
         return (*self._asked.unheeded, *told)
 
     def _head(self) -> Head:
         answering = self._started.expert if self._started else self._decision.expert.label
         name = self._asked.model if self.echoes_name and self._asked.model else answering
-        return Head(request_id=self._id, model=name, created=time.time(), asked=self._asked)
+        return Head(request_id=self._id, model=name, created=time.time(), asked=self._asked,
+                    sent=self._started.sent if self._started else None)
 
     def _ending(self, done: Done) -> Ending:
         extras: dict[str, Any] = {}

@@ -7,7 +7,22 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from ..core import Answer, ChatRequest, Chunk, Done, Heartbeat, Started, Text, Thinking, TokenLogprob, ToolCall, Usage
+from ..core import (
+    Answer,
+    ChatRequest,
+    Chunk,
+    Decision,
+    Done,
+    Heartbeat,
+    Refusal,
+    Started,
+    Text,
+    Thinking,
+    TokenLogprob,
+    ToolCall,
+    Usage,
+)
+from ..pipeline.settle import prompt_tokens
 from ..replies import Whole
 
 LARGEST_SEED = 2**63 - 1
@@ -61,7 +76,7 @@ def _chain(begun: Answer, parts: list[ChatRequest], answer: Callable[[ChatReques
     spent: Usage | None = None
     before = ""
     for place, part in enumerate(parts):
-        chunks = begun.chunks if place == 0 else answer(part).chunks
+        chunks = _speak(begun, part, answer, is_first=place == 0)
         prompt = part.completion.prompt if part.completion else ""
         is_echo = bool(part.completion and part.completion.echo)
         try:
@@ -81,13 +96,35 @@ def _chain(begun: Answer, parts: list[ChatRequest], answer: Callable[[ChatReques
         before = prompt
 
 
+def _speak(
+    begun: Answer, part: ChatRequest, answer: Callable[[ChatRequest], Answer], *, is_first: bool
+) -> Iterator[Chunk]:
+    if part.sampling.max_tokens == 0:  # nobody has to be asked
+        return _say_nothing(part, begun.decision)
+    return begun.chunks if is_first else answer(part).chunks
+
+
+def _say_nothing(part: ChatRequest, decision: Decision) -> Iterator[Chunk]:
+    yield Started(expert=decision.expert.label, model=decision.model or decision.expert.model_name)
+    yield Done(finish="length", usage=Usage(prompt_tokens=prompt_tokens(part), estimated=True))
+
+
 def _add(spent: Usage | None, usage: Usage | None, *, is_same_prompt: bool) -> Usage | None:
     """A prompt counts once, however many answers it gets."""
     if spent is None or usage is None:
         return spent or usage
     sums = {name: getattr(spent, name) + getattr(usage, name) for name in _COUNTS}
-    prompt = spent.prompt_tokens + (0 if is_same_prompt else usage.prompt_tokens)
-    return Usage(prompt_tokens=prompt, estimated=spent.estimated or usage.estimated, **sums)
+    known = (spent.prompt_tokens, spent.cached_tokens) if is_same_prompt else (
+        spent.prompt_tokens + usage.prompt_tokens, _sum(spent.cached_tokens, usage.cached_tokens))
+    return Usage(
+        prompt_tokens=known[0], cached_tokens=known[1], estimated=spent.estimated or usage.estimated,
+        reasoning_tokens=_sum(spent.reasoning_tokens, usage.reasoning_tokens), **sums,
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """None where either is unknown: half of it would be taken for all."""
+    return None if one is None or other is None else one + other
 
 
 def close(chunks: Iterator[Piece]) -> None:
@@ -106,6 +143,7 @@ class Gathering:
 
     def _clear(self) -> None:
         self._texts: list[str] = []
+        self._refusals: list[str] = []
         self._thoughts: list[str] = []
         self._calls: list[ToolCall] = []
         self._logprobs: list[TokenLogprob] = []
@@ -118,6 +156,8 @@ class Gathering:
             self._take_text(piece)  # type: ignore[arg-type]
         elif kind is Thinking:
             self._thoughts.append(piece.text)  # type: ignore[union-attr]
+        elif isinstance(piece, Refusal):
+            self._refusals.append(piece.text)
         elif isinstance(piece, ToolCall):
             self._calls.append(piece)
         elif isinstance(piece, Turn):
@@ -133,8 +173,10 @@ class Gathering:
         self._texts.append(text.text)
 
     def _close(self, done: Done) -> None:
+        refusal = "".join(self._refusals)
         self._wholes.append(Whole(
-            text="".join(self._texts), thinking="".join(self._thoughts), tool_calls=tuple(self._calls), done=done,
+            text="".join(self._texts) + refusal, refusal=refusal, thinking="".join(self._thoughts),
+            tool_calls=tuple(self._calls), done=done,
             logprobs=tuple(self._logprobs), text_at=self._text_at,
         ))
         self._clear()

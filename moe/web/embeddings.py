@@ -30,7 +30,7 @@ def _view(edge: Edge, dialect: EmbeddingDialect) -> Callable[[], Response]:
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
         body = edge.read_body(may_be_long=True)
         asked = structs.replace(dialect.parse(body), client=edge.client())
-        slot = guard.take_slot()
+        slot = guard.take_slot(asked.client)
         try:
             began = time.monotonic_ns()
             made = _gather(edge, asked)

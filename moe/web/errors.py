@@ -6,22 +6,31 @@ import logging
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import NotFound as NothingThere
 
 from ..dialects import anthropic, ollama, openai
 from ..errors import (
+    BadAnswer,
     BadRequest,
+    ConfigError,
     HeadersTooLarge,
+    InvalidAnswer,
     MethodNotAllowed,
     MoeError,
     NotFound,
+    NotReady,
     RequestTimeout,
     TooLarge,
+    UpstreamFailure,
 )
+from ..store import NotStored
 from .edge import request_id
 
 log = logging.getLogger("moe.web")
 
 MESSAGES = "/v1/messages"
+# Nothing, though another endpoint would take it for the name of a response.
+UNSERVED = "/v1/responses/compact"
 # What Ollama says, as text, where nothing is served.
 PLAIN = {404: "404 page not found", 405: "405 method not allowed"}
 
@@ -40,9 +49,14 @@ def error_body(error: MoeError, path: str, request_id: str = "") -> bytes:
 
 
 def speaks_anthropic() -> bool:
-    """Whether the client is one of Anthropic's: by the path, or where two dialects share one, by a header."""
+    """Whether the client is one of Anthropic's: by the path, or by a header where two dialects share one or nothing is
+    served."""
     path = request.path
-    return path.startswith(MESSAGES) or (path.startswith("/v1/models") and anthropic.VERSION_HEADER in request.headers)
+    if path.startswith(MESSAGES):
+        return True
+    is_nobodys = path.startswith("/v1/models") or (
+        path.startswith("/v1/") and isinstance(request.routing_exception, NothingThere))
+    return is_nobodys and anthropic.VERSION_HEADER in request.headers
 
 
 def refuse(status: int, path: str, message: str, request_id: str = "") -> tuple[bytes, str]:
@@ -61,7 +75,17 @@ def _show(error: MoeError) -> Response:
     wait_s = getattr(error, "retry_after_s", None)
     if wait_s is not None and error.status in (429, 503):
         response.headers["Retry-After"] = str(int(wait_s))
+    if is_lasting(error):
+        response.headers["X-Should-Retry"] = "false"
     return response
+
+
+def is_lasting(error: MoeError) -> bool:
+    """Whether the same request would only fail again: OpenAI's and Anthropic's clients send one anew that failed with
+    such a status, unless they are told not to."""
+    if isinstance(error, BadAnswer | UpstreamFailure):
+        return not error.is_worth_a_retry
+    return isinstance(error, ConfigError | InvalidAnswer | NotReady | NotStored)
 
 
 def _show_http(error: HTTPException) -> Response:
@@ -69,6 +93,8 @@ def _show_http(error: HTTPException) -> Response:
     known: MoeError
     if error.code in PLAIN and not request.path.startswith("/v1"):
         return _allow(error, Response(PLAIN[error.code], status=error.code, content_type="text/plain; charset=utf-8"))
+    if request.path.rstrip("/") == UNSERVED:
+        return _show(NotFound("404 page not found"))
     if error.code == 404:
         known = NotFound("404 page not found")
     elif error.code == 405:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import threading
 import time
 from functools import lru_cache
 
 from ..config.schema import RateLimitConfig, ServerConfig
 from ..core import ChatRequest, Document, Image
-from ..errors import Busy, Forbidden, TooLarge
+from ..errors import BadRequest, Forbidden, TooLarge
 from .hosts import Hosts
 from .limiter import Limiter
+from .slots import Slot, Slots
 
 RESERVED_THREADS = 8
 REMEMBERED = 1024
@@ -25,7 +25,7 @@ ALLOWED_HEADERS = (
 )
 EXPOSED_HEADERS = (
     "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Confidence, X-MoE-Fallback, X-MoE-Ignored, X-Request-Id, "
-    "Retry-After"
+    "Retry-After, X-Should-Retry"
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -47,7 +47,7 @@ class Guard:
         # The same few come again and again; judging them anew would cost a tenth of a request.
         self._judge_known_peer = lru_cache(REMEMBERED)(self._judge_peer)
         self._limiter = Limiter(rate.requests_per_minute, clock=time.monotonic)
-        self._slots = threading.BoundedSemaphore(max(1, server.threads - min(RESERVED_THREADS, server.threads // 2)))
+        self._slots = Slots(max(1, server.threads - min(RESERVED_THREADS, server.threads // 2)))
 
     def succeed(self, former: Guard) -> None:
         """Takes over who has asked how often, and the threads that are taken: a reload gives nobody more of either."""
@@ -55,9 +55,12 @@ class Guard:
         self._limiter, self._slots = former._limiter, former._slots
         self._limiter.limit = limit
 
-    def check_host(self, host: str) -> None:
-        """Raises Forbidden for a name that is not this server's: a web page's that was rebound to us."""
-        if not self._hosts.serve(host):
+    def check_host(self, host: str | None, *, protocol: str) -> None:
+        """Raises Forbidden for a name that is not this server's: a web page's that was rebound to us; and BadRequest
+        for none at all where `protocol` demands one."""
+        if host is None and protocol == "HTTP/1.1":
+            raise BadRequest("the Host header is missing")
+        if not self._hosts.serve(host or ""):
             raise Forbidden("this Host is not served here; if it should be, name it in server.hosts or MOE_HOSTS")
 
     def check_origin(self, origin: str, host: str) -> None:
@@ -133,11 +136,10 @@ class Guard:
         if len(body) - media > self._server.max_body_bytes:
             raise TooLarge(f"the text of the body is larger than {self._server.max_body_bytes} bytes")
 
-    def take_slot(self) -> threading.BoundedSemaphore:
-        """A thread for one answer; some stay free for everything else. Raises Busy. Release what is returned."""
-        if not self._slots.acquire(blocking=False):
-            raise Busy
-        return self._slots
+    def take_slot(self, client: str) -> Slot:
+        """A thread for one answer to a client as `name_client` calls it; some stay free for other clients, and some
+        for everything else. Raises Busy. Release what is returned."""
+        return self._slots.take(client)
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -97,7 +96,7 @@ class _Work:
         self._id = request_id()
         self._has_left: Callable[[], bool] = request.environ.get("waitress.client_disconnected", lambda: False)
         self._is_ending = edge.ending.is_set
-        self._slot: threading.BoundedSemaphore | None = edge.guard().take_slot()
+        self._slot = edge.guard().take_slot(edge.client())
 
     def step(self) -> bytes | None:
         """The next line, None at the end."""
@@ -126,9 +125,7 @@ class _Work:
 
     def close(self) -> None:
         self._lines.close()
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.release()
+        self._slot.release()
 
 
 def answer(edge: Edge, lines: Lines, *, streams: bool) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask, Response, request
+from msgspec import structs
 
 from ..dialects import anthropic
 from .edge import Edge
@@ -17,5 +18,5 @@ def add_messages(app: Flask, edge: Edge) -> None:
         body = edge.read_body(may_carry_media=True)
         asked = anthropic.parse_count(body)
         guard.check_text(body, asked)
-        prepared, exact = edge.gateway().measure(asked)
+        prepared, exact = edge.gateway().measure(structs.replace(asked, client=edge.client()))
         return send({"input_tokens": anthropic.estimate(prepared) if exact is None else exact})

@@ -251,8 +251,8 @@ def test_three_hundred_clients_that_left_in_every_phase_leave_nothing_behind(ser
         list(pool.map(leave, range(304)))
     assert becomes_true(lambda: server.gateway.health()["nodes"][ollama.url]["in_flight"] == 0)
     assert becomes_true(lambda: ollama.open_connections == 0 or _all_over(ollama))
-    with ExitStack() as streams:  # every slot is free again
-        for _ in range(16):
+    with ExitStack() as streams:  # every slot is free again, but for those that one client cannot have
+        for _ in range(14):
             streams.enter_context(open_stream(server, model="talker"))
         assert_refused(ask(server), "/v1", 503)
     assert becomes_true(lambda: ask(server).status == 200)
@@ -309,7 +309,7 @@ def test_many_clients_at_once_each_get_their_own_answer(server: Live) -> None:
     def converse(number: int) -> Any:
         return read_text(ask(server, f"I am {number}", path=CHATS[number % 3], model="fallback"))
 
-    with ThreadPoolExecutor(14) as pool:  # as many as there are slots, less what has just ended
+    with ThreadPoolExecutor(12) as pool:  # as many as one client has slots, less what has just ended
         assert list(pool.map(converse, range(300))) == [f"I am {number}" for number in range(300)]
 
 

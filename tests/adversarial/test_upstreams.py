@@ -231,7 +231,7 @@ BROKEN: dict[str, tuple[bytes | float, ...]] = {
     "ended without its mark": (END,),
     "not HTTP any more": (0.05, b"garbage\r\n"),
     "a line of 20 MB": tuple(chunk(b"x" * (1 << 20)) for _ in range(20)),
-    "an error": (chunk(b'{"error":{"message":"secret path /srv/x"}}\n'), END),
+    "an error": (chunk(b'{"error":{"message":"cannot open /srv/secret/x"}}\n'), END),
     "empty lines for ever": (*([chunk(b"\n"), 0.05] * 100),),
     "one byte now and then": (*([chunk(b"x"), 0.05] * 100),),
     "silence": (30.0,),
@@ -260,12 +260,16 @@ def _finish(event: dict[str, Any]) -> str | None:
     return (event.get("choices") or [{}])[0].get("finish_reason")
 
 
-def test_bad_lines_between_good_ones_are_skipped(server: Live, ollama: FakeOllama) -> None:
+def test_bad_lines_between_good_ones_are_harmless_only_where_nothing_is_missing(
+    server: Live, ollama: FakeOllama
+) -> None:
     deep = b"[" * 100_000 + b"\n"
     bad = (b"\xff\xfe\n", b"{]\n", b"\n", b"\r\n", deep, {"message": 5}, {"done": "no"}, b"null\n", b"\0\n")
-    ollama.script(BAD, [lines(*[line for i in range(9) for line in (said(str(i)), bad[i])], DONE)])
+    told = [line for i in range(9) for line in (said(str(i)), bad[i])]
+    ollama.script(BAD, [lines(*told, DONE | {"eval_count": count}) for count in (9, 10)])
     reply = ask(server, path="/api/chat", model="bad")
     assert read_text(reply) == "012345678"
+    assert "error" in stream(server)[-1]
 
 
 def test_what_follows_the_end_is_ignored(server: Live, ollama: FakeOllama) -> None:

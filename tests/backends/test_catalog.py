@@ -114,3 +114,16 @@ def test_nothing_is_there_when_nobody_answers(executor: ThreadPoolExecutor) -> N
         assert catalog.stand_ins() == []
         assert catalog.cards() == []
         assert catalog.describe("x") is None
+
+
+def test_a_model_is_where_the_nodes_are_that_have_it(fake: FakeOllama, executor: ThreadPoolExecutor) -> None:
+    near = Expert(id=3, label="near", model_name="phi4:14b")
+    with fake_ollama(["other:1b"]) as second, catalog_of(
+        executor, near, default=fake.url, others=(second.url,)
+    ) as catalog:
+        raw = Expert(id=-1, label="phi4:14b", model_name="phi4:14b")
+        assert catalog.place_of(raw, "phi4:14b") == (fake.url, second.url)  # nobody is known to have it yet
+        for node in catalog.all_nodes():
+            node.refresh(wait=True)
+        assert catalog.place_of(near, "phi4:14b") == catalog.place_of(raw, "phi4:14b") == (fake.url,)
+        assert catalog.place_of(raw, "other:1b") == (second.url,)

@@ -249,7 +249,7 @@ TWO = (WEATHER, {"type": "function", "function": {"name": "sleep", "parameters":
     ("none", []), ({"type": "function", "function": {"name": "sleep"}}, ["sleep"]),
 ])
 def test_the_choice_among_the_tools_is_passed_on_or_kept_here(rig: Rig, choice: Any, offered: list[str]) -> None:
-    rig.plays(answer(tool_calls=[("sleep", {})]))
+    rig.plays(answer("Good night.") if choice == "none" else answer(tool_calls=[("sleep", {})]))
     rig.chat(tools=TWO, tool_choice=choice)
     if rig.is_ollama:
         assert [tool["function"]["name"] for tool in rig.body.get("tools", ())] == offered
@@ -370,7 +370,7 @@ def test_an_answer_that_dies_is_never_a_whole_one(rig: Rig, how: dict[str, bool]
     assert WORDS.startswith(text_of(got).strip())
 
 
-def test_one_unreadable_chunk_costs_nothing(rig: Rig) -> None:
+def test_an_unreadable_chunk_beside_an_answer_that_is_whole_costs_nothing(rig: Rig) -> None:
     rig.plays(invalid_chunk(at=2, text=WORDS))
     chunks = rig.chat()
     assert text_of(chunks) == WORDS

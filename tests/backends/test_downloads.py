@@ -21,7 +21,7 @@ REPO = "acme/tiny"
 FILE = "tiny-q4_k_m.gguf"
 NAME = f"hf.co/{REPO}"
 TINY = GENERAL.read_bytes()
-STEP = 10 << 20  # the library hands on what arrives in pieces of this size
+STEP = 10 << 20  # as large as the library's own pieces would be, were they not made smaller
 LARGE = TINY + bytes(2 * STEP)
 
 
@@ -41,8 +41,10 @@ def downloads(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iter
     made.close()
 
 
-def follow(downloads: Downloads, name: str = NAME) -> tuple[list[dict[str, Any]], Fetched]:
-    work = downloads.follow(name)
+def follow(
+    downloads: Downloads, name: str = NAME, ours: dict[str, str] | None = None
+) -> tuple[list[dict[str, Any]], Fetched]:
+    work = downloads.follow(name, ours)
     steps = []
     while True:
         try:
@@ -56,7 +58,7 @@ def follow(downloads: Downloads, name: str = NAME) -> tuple[list[dict[str, Any]]
 def test_the_steps_are_ollama_s(downloads: Downloads, hub: Hub, tmp_path: Path) -> None:
     steps, fetched = follow(downloads)
     checksum = hub.checksum(FILE)
-    assert fetched == Fetched(FILE, checksum, len(TINY), True)
+    assert fetched == Fetched(FILE, checksum, len(TINY), True, f"{REPO}/{FILE}")
     assert (tmp_path / "models" / FILE).read_bytes() == TINY
     whole = {"status": f"pulling {checksum[:12]}", "digest": f"sha256:{checksum}", "total": len(TINY),
              "completed": len(TINY)}
@@ -158,11 +160,39 @@ def test_what_is_no_gguf_never_arrives(downloads: Downloads, hub: Hub, tmp_path:
 
 
 def test_a_file_put_there_by_hand_is_never_written_over(downloads: Downloads, tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / FILE).write_bytes(b"GGUF mine")
-    with pytest.raises(NotFetched, match="move it away first"):
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in (FILE, f"acme-{FILE}"):
+        (models / name).write_bytes(b"GGUF mine")
+    fetched = follow(downloads)[1]
+    assert (fetched.file, fetched.is_new) == (f"acme-tiny-{FILE}", True)
+    (models / fetched.file).write_bytes(b"GGUF mine")
+    with pytest.raises(NotFetched, match="move it away first") as caught:
         follow(downloads)
-    assert (tmp_path / "models" / FILE).read_bytes() == b"GGUF mine"
+    assert str(tmp_path) not in caught.value.message
+    assert {file.read_bytes() for file in models.iterdir()} == {b"GGUF mine"}
+
+
+def test_only_what_came_from_the_same_place_is_replaced(downloads: Downloads, hub: Hub, tmp_path: Path) -> None:
+    first = follow(downloads)[1]
+    hub.files[FILE] = TINY + b"newer"
+    elsewhere = {f"acme/other/{FILE}": FILE, f"{REPO}/old/{FILE}": FILE, f"{REPO}/{FILE}": "../outside.gguf"}
+    assert follow(downloads, ours=elsewhere)[1].file == "outside.gguf"
+    (tmp_path / "models" / "outside.gguf").unlink()
+    assert follow(downloads, ours={f"acme/other/{FILE}": FILE})[1].file == f"acme-{FILE}"
+    assert (tmp_path / "models" / FILE).read_bytes() == TINY
+    hub.files[FILE] = newest = TINY + b"newest"
+    again = follow(downloads, ours={first.origin: FILE})[1]
+    assert (again.file, again.is_new, (tmp_path / "models" / FILE).read_bytes()) == (FILE, True, newest)
+
+
+def test_its_progress_is_told_long_before_ten_megabytes(downloads: Downloads, hub: Hub) -> None:
+    hub.files[FILE], hub.drip_s = LARGE, 0.25
+    work = downloads.follow(NAME)
+    told = (json.loads(line).get("completed", 0) for line in work if line)
+    steps = [next(completed for completed in told if completed) for _ in range(4)]
+    assert 0 < steps[0] < steps[1] < steps[2] < steps[3] <= 5 << 20
+    work.close()
 
 
 def test_without_a_hub_it_says_so(downloads: Downloads, monkeypatch: pytest.MonkeyPatch) -> None:

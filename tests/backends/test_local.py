@@ -268,7 +268,7 @@ def test_what_is_no_model_says_what_it_lacks(tmp_path: Path, folder: Path) -> No
 
 def test_an_image_is_refused_in_words(tmp_path: Path, folder: Path) -> None:
     with live_server(tmp_path, experts=[FALLBACK]) as server:
-        body = {"model": "general", "prompt": "What is this?", "images": ["aGk="], "stream": False}
+        body = {"model": "general", "prompt": "What is this?", "images": ["iVBORw0KGgo="], "stream": False}
         reply = requests.post(f"{server.url}/api/generate", json=body, timeout=30)
     assert (reply.status_code, reply.json()["error"]) == (400, '"general" does not support images')
 

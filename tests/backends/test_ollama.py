@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from moe.backends.duration import unloads
 from moe.backends.nodes import Node
 from moe.backends.ollama import Ollama
 from moe.backends.preference import Conversations
 from moe.config import RunnerConfig
-from moe.core import Completion, Done, Image, Message, Sampling, Text, ToolCall
-from moe.errors import TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
+from moe.core import Completion, Done, Image, Message, Sampling, Text, ToolCall, ToolResult
+from moe.errors import BadAnswer, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from tests.backends.rig import CAPABLE, MODEL, Rig, ask, end_of, ollama_rig, said, text_of
 from tests.fakes import FakeModel, FakeOllama, RefusedPort, SilentPort, answer, fake_ollama, garbage, hang, http_error
 
@@ -37,7 +39,7 @@ def test_a_short_prompt_leaves_the_context_as_it_is(ollama: Rig) -> None:
 
 @pytest.mark.parametrize(("thousands", "output", "context"), [
     (2, None, None), (4, None, 8192), (6, None, 8192), (9, None, 16384), (1, 6000, 8192), (100, None, 131_072),
-    (130, None, 131_072),
+    (130, None, 131_072), (0, 128_000, 8192), (1, 128_000, 8192), (6, 1_000_000, 16384),
 ])
 def test_the_context_doubles_until_prompt_and_output_fit(
     ollama: Rig, thousands: int, output: int | None, context: int | None
@@ -80,9 +82,25 @@ def test_the_models_own_limit_is_the_most(executor: ThreadPoolExecutor) -> None:
 def test_a_prompt_that_can_never_fit_is_refused_here_with_its_reason(executor: ThreadPoolExecutor) -> None:
     with ollama_rig(executor, FakeModel(MODEL, context_length=2048)) as rig:
         with pytest.raises(UpstreamRefusal, match="context length of 2048") as refusal:
-            rig.chat("x" * 20 * THOUSAND)
+            rig.chat("word " * 2049)
         assert refusal.value.code == "context_length_exceeded"
         assert not rig.asked
+
+
+@pytest.mark.parametrize("text", [" " * 100_000, "internationalisation " * 2040, "-" * 200_000])
+def test_whether_one_fits_that_might_is_for_the_node_to_say(executor: ThreadPoolExecutor, text: str) -> None:
+    with ollama_rig(executor, FakeModel(MODEL, context_length=2048)) as rig:
+        rig.chat(text)
+        assert rig.body["truncate"] is False
+
+
+def test_a_prompt_is_cut_for_whoever_asks_for_it(executor: ThreadPoolExecutor) -> None:
+    with ollama_rig(executor, FakeModel(MODEL, context_length=2048)) as rig:
+        rig.chat("word " * 5000, truncate=True, shift=False)
+        assert (rig.body["truncate"], rig.body["shift"]) == (True, False)
+        rig.chat(truncate=False)
+        assert rig.body["truncate"] is False
+        assert "shift" not in rig.body
 
 
 def test_images_and_tools_count_too(ollama: Rig) -> None:
@@ -146,6 +164,64 @@ def test_arguments_that_are_no_object_are_not_lost(ollama: Rig) -> None:
     for text in ("not json", "[1]", "5"):
         ollama.chat(messages=(Message("assistant", (ToolCall("a", "f", text),)), Message("user", (Text("?"),))))
         assert "_raw" in ollama.body["messages"][0]["tool_calls"][0]["function"]["arguments"]
+
+
+def lines(*parts: Any) -> Any:
+    return garbage(b"".join(part if isinstance(part, bytes) else json.dumps(part).encode() + b"\n" for part in parts))
+
+
+def word(text: str, **beside: Any) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": text, **beside}, "done": False}
+
+
+END = {"message": {"content": ""}, "done": True, "done_reason": "stop", "eval_count": 3}
+BAD = (b'{"message":{"content":"tw\n', b"\xff\xfe\n", b'{"message":{"content":"\xff"}}\n', b"null\n", b"[1]\n",
+       b'{"message":"two "}\n', b'{"message":{"content":5}}\n', b"[" * 100_000 + b"\n")
+
+
+@pytest.mark.parametrize("bad", BAD, ids=[repr(each[:30]) for each in BAD])
+def test_an_answer_with_a_hole_is_none(ollama: Rig, bad: bytes) -> None:
+    told = (word("one "), word("three"))
+    for place in range(3):
+        ollama.plays(lines(*told[:place], bad, *told[place:], END))
+        with pytest.raises(BadAnswer) as failure:
+            ollama.chat()
+        assert failure.value.is_worth_a_retry
+    ollama.plays(lines(word("one "), bad, word("two "), word("three"), END))  # each token came: it was noise
+    assert text_of(ollama.chat()) == "one two three"
+
+
+def test_nor_is_one_with_calls_beside_a_line_that_cannot_be_read(ollama: Rig) -> None:
+    call = word("", tool_calls=[{"function": {"name": "f", "arguments": {}}}])
+    for told in ((call, b"{]\n"), (word("x"), b"{]\n", call)):
+        ollama.plays(lines(*told, END | {"eval_count": 0}))
+        with pytest.raises(BadAnswer):
+            ollama.chat()
+
+
+def test_what_only_keeps_a_connection_alive_is_no_hole(ollama: Rig) -> None:
+    ollama.plays(lines(b"\n\r\n\0\n", word("one "), b"\0\0\n \t\n", word("two"), END))
+    assert text_of(ollama.chat()) == "one two"
+
+
+def test_two_calls_that_are_alike_have_different_ids(ollama: Rig) -> None:
+    call = lines(word("", tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}}] * 2), END)
+    ollama.plays(call, call, call)
+    turns: list[Message] = [Message("user", (Text("?"),))]
+    ids = []
+    for _ in range(2):
+        calls = [chunk for chunk in ollama.chat(messages=tuple(turns)) if isinstance(chunk, ToolCall)]
+        ids += [each.id for each in calls]
+        turns += [Message("assistant", tuple(calls)), Message("tool", (ToolResult(calls[0].id, "f", "1"),))]
+    again = [chunk.id for chunk in ollama.chat(messages=tuple(turns[:1])) if isinstance(chunk, ToolCall)]
+    assert len(set(ids)) == 4
+    assert again == ids[:2]
+
+
+@pytest.mark.parametrize(("keep_alive", "is_gone"), [(0, True), ("0", True), ("0s", True), ("0m0s", True),
+                                                     (None, False), ("5m", False), (-1, False), ("never", False)])
+def test_an_unload_is_noticed_in_whichever_words(keep_alive: Any, is_gone: bool) -> None:
+    assert unloads(keep_alive) is is_gone
 
 
 def test_figures_with_a_point_are_read(ollama: Rig) -> None:

@@ -49,6 +49,17 @@ def test_who_leaves_frees_the_place() -> None:
         rounds.take()
 
 
+def test_the_last_of_a_client_is_the_one_that_came_last() -> None:
+    rounds: Rounds[str] = Rounds()
+    for client, item in ("a", "a1"), ("b", "b1"), ("a", "a2"):
+        rounds.add(client, item)
+    assert rounds.counts() == {"a": 2, "b": 1}
+    assert [rounds.take_last("a"), rounds.take_last("a")] == ["a2", "a1"]
+    assert (rounds.counts(), len(rounds)) == ({"b": 1}, 1)
+    with pytest.raises(KeyError):
+        rounds.take_last("a")
+
+
 class Guest:
     """One request on its way through a lane, taken step by step."""
 
@@ -56,6 +67,13 @@ class Guest:
         self._steps = lane.enter(client)
         self.is_in = False
         self.step()
+
+    def is_sent_away(self) -> bool:
+        try:
+            self.step()
+        except Crowded:
+            return True
+        return False
 
     def step(self) -> None:
         """A quarter of a second, or less when it is let in."""
@@ -126,6 +144,68 @@ def test_the_places_are_counted_over_all_lanes() -> None:
     assert not waits.is_in
 
 
+def test_who_has_fewer_waiting_takes_the_last_place_of_who_has_most() -> None:
+    queues = Queues(limit=2, most_waiting=6)
+    lane = queues.lane("node")
+    greedy = [Guest(lane, "a") for _ in range(8)]
+    newcomer = Guest(lane, "b")
+    assert [guest.is_sent_away() for guest in greedy[2:]] == [False] * 5 + [True]
+    with pytest.raises(Crowded):
+        Guest(lane, "a")
+    assert (queues.waiting, len(lane.waiting)) == (6, 6)
+    lane.leave()
+    lane.leave()
+    newcomer.step()
+    assert newcomer.is_in
+
+
+def test_places_are_taken_until_they_are_shared_and_then_no_more() -> None:
+    queues = Queues(limit=1, most_waiting=6)
+    lane = queues.lane("node")
+    greedy = [Guest(lane, "a") for _ in range(7)]
+    others = [Guest(lane, "b") for _ in range(3)]
+    for client in "ab":
+        with pytest.raises(Crowded):
+            Guest(lane, client)
+    assert sum(guest.is_sent_away() for guest in greedy) == 3
+    assert not any(guest.is_sent_away() for guest in others)
+    third = Guest(lane, "c")
+    assert lane.waiting.counts() in ({"a": 2, "b": 3, "c": 1}, {"a": 3, "b": 2, "c": 1})
+    assert not third.is_in
+
+
+def test_a_place_in_one_lane_is_given_up_for_another_one() -> None:
+    queues = Queues(limit=1, most_waiting=3)
+    one, other = queues.lane("one"), queues.lane("other")
+    greedy = [Guest(one, "a"), Guest(other, "a"), Guest(one, "a"), Guest(other, "a"), Guest(other, "a")]
+    newcomer = Guest(one, "b")
+    assert [guest.is_sent_away() for guest in greedy[2:]] == [False, False, True]
+    assert (one.waiting.counts(), other.waiting.counts()) == ({"a": 1, "b": 1}, {"a": 1})
+    assert not newcomer.is_in
+
+
+def test_who_is_sent_away_as_its_client_leaves_gives_back_nothing() -> None:
+    queues = Queues(limit=1, most_waiting=2)
+    lane = queues.lane("node")
+    Guest(lane, "a")
+    stays, gone, newcomer = Guest(lane, "a"), Guest(lane, "a"), Guest(lane, "b")
+    gone.leave()  # it never looked
+    assert (queues.waiting, lane.is_free, newcomer.is_in) == (2, False, False)
+    lane.leave()
+    stays.step()
+    assert stays.is_in and not lane.is_free
+
+
+def test_nobody_is_sent_away_where_a_reload_has_left_too_many_waiting() -> None:
+    queues = Queues(limit=1, most_waiting=4)
+    lane = queues.lane("node")
+    waiting = [Guest(lane, "a") for _ in range(5)][1:]
+    queues.adjust(limit=1, most_waiting=2)
+    with pytest.raises(Crowded):
+        Guest(lane, "b")
+    assert not any(guest.is_sent_away() for guest in waiting)
+
+
 def test_a_reload_lets_in_as_many_as_the_new_limit_takes_and_sends_nobody_away() -> None:
     queues = Queues(limit=1)
     lane = queues.lane("node")
@@ -168,6 +248,34 @@ def test_to_load_a_model_nobody_waits() -> None:
     lane = Queues(limit=1).lane("node")
     Guest(lane, "a")
     assert list(lane.pass_through(speak(), ChatRequest())) == [Text("hello"), Done()]
+
+
+def test_many_threads_that_take_each_others_places_are_all_served_or_sent_away() -> None:
+    queues = Queues(limit=2, most_waiting=3)
+    lane, lock = queues.lane("node"), threading.Lock()
+    served, sent_away = 0, 0
+
+    def work(client: str) -> None:
+        nonlocal served, sent_away
+        for _ in range(50):
+            try:
+                for _ in lane.enter(client):
+                    pass
+            except Crowded:
+                with lock:
+                    sent_away += 1
+                continue
+            with lock:
+                served += 1
+            lane.leave()
+
+    threads = [threading.Thread(target=work, args=("greedy" if place < 8 else str(place),)) for place in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert served + sent_away == 600
+    assert (queues.waiting, len(lane.waiting), lane.is_free) == (0, 0, True)
 
 
 def test_many_threads_never_exceed_the_limit_and_all_are_served() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import select
 import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -399,3 +401,26 @@ def test_a_head_request_gives_its_status_whatever_length_is_told() -> None:
         assert transport(server.url).look("/", timeout_s=5) == 200
     with RawServer(sends(5.0)) as server, pytest.raises(TimedOut):
         transport(server.url).look("/", timeout_s=0.5)
+
+
+def test_idle_connections_that_the_other_side_closed_are_closed_here_too() -> None:
+    with fake_ollama([FakeModel("m", loaded=True)]) as fake:
+        fake.script("m", [answer("Yes.")])
+        made = transport(fake.url)
+        streams = [made.stream("/api/chat", BODY, idle_s=5.0) for _ in range(4)]
+        for stream in streams:
+            next(stream)
+        for stream in streams:
+            list(stream)
+        before = len(os.listdir("/proc/self/fd"))
+        made.reap()
+        assert len(os.listdir("/proc/self/fd")) == before  # all of them are well
+        fake.drop_connections()
+        until = time.monotonic() + 5
+        while len(os.listdir("/proc/self/fd")) > before - 8 and time.monotonic() < until:
+            made.reap()
+            time.sleep(0.01)
+        assert len(os.listdir("/proc/self/fd")) <= before - 8  # ours and the fake's own
+        assert b"".join(made.stream("/api/chat", BODY, idle_s=5.0))
+        made.close()
+        made.reap()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moe.core import ChatRequest, Chunk, Done, Heartbeat, Message, Started, Text, Thinking, ToolCall, Usage
-from moe.dialects.anthropic import MESSAGES, error_body, list_models
+from moe.dialects.anthropic import MESSAGES, error_body, estimate, list_models
+from moe.dialects.anthropic_wire import Asked
 from moe.errors import (
     BadRequest,
     BrokenStream,
@@ -129,10 +130,25 @@ def test_who_did_not_ask_for_thoughts_hears_only_that_there_is_life() -> None:
     assert "secret" not in str(events)
 
 
+def test_who_wants_thoughts_omitted_sees_that_there_was_thinking_and_no_word_of_it() -> None:
+    asked = Asked(messages=ASKED.messages, think=True, shows_thoughts=False)
+    chunks = (Thinking("secret"), Thinking("secret"), Text("4"), Thinking("secret"))
+    events = [event for event in read_events(write(chunks, Done(), asked=asked)) if event["type"] != "ping"]
+    assert "secret" not in str(events)
+    kinds = [event["content_block"]["type"] for event in events if event["type"] == "content_block_start"]
+    assert kinds == ["thinking", "text", "thinking"]
+    deltas = [event["delta"]["type"] for event in events if event["type"] == "content_block_delta"]
+    assert deltas == ["signature_delta", "text_delta", "signature_delta"]
+    head = Head(request_id="0123abcd", model="math", created=0, asked=asked)
+    reply = MESSAGES.reply(gather(chunks, Done()), head, Ending(done=Done(), elapsed_ns=9, first_token_ns=4))
+    assert json.loads(reply)["content"] == [{"type": "thinking", "thinking": "", "signature": ""},
+                                            {"type": "text", "text": "4"}]
+
+
 def test_the_last_event_tells_the_true_usage_and_the_first_one_about_how_much_came_in() -> None:
     events = read_events(write((Text("4"),), Done(usage=USAGE), fallback="medical"))
     first = events[0]["message"]["usage"]
-    assert (first["input_tokens"], first["output_tokens"]) == (7, 1)
+    assert (first["input_tokens"], first["output_tokens"]) == (estimate(ASKED), 1)
     told = next(event for event in events if event["type"] == "message_delta")
     assert told["usage"] == {"input_tokens": 12, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
                              "output_tokens": 5}

@@ -57,9 +57,14 @@ def test_even_nothing_counts_as_one() -> None:
     assert estimate(ChatRequest()) == guess(ChatRequest()) == 1
 
 
-def test_a_guess_is_of_the_right_size() -> None:
-    request = asked(Text("Why is the sky blue? " * 100), ToolCall("t", "now", "{}"))
-    assert 0.5 < guess(request) / estimate(request) < 2
+def test_a_guess_is_the_estimate_itself_but_of_a_long_prompt() -> None:
+    request = asked(Text("Why is the sky blue? " * 100), ToolCall("t", "now", "{}"), Image("AAAA"), tools=({"a": "b"},))
+    assert guess(request) == estimate(request)
+    long = asked(Text("Why is the sky blue? " * 10_000), Text("天空之所以是蓝色的" * 10_000), Image("AAAA"))
+    assert 0.99 < guess(long) / estimate(long) < 1.01
+    began = time.monotonic()
+    guess(asked(*[Text("a b " * 10_000)] * 100))
+    assert time.monotonic() - began < 0.5
 
 
 @pytest.mark.parametrize("text", ["a" * 10**6, " " * 10**6, "\n" * 10**6, "é" * 10**6, "\x00" * 10**6, "🎉 " * 10**5,

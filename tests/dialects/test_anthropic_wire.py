@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe.core import ChatRequest, Image, ImageLink, Message, Text, ToolCall, ToolResult
+from moe.core import ChatRequest, Document, Extract, Image, ImageLink, Message, Text, ToolCall, ToolResult
 from moe.dialects.anthropic import MESSAGES, parse_count
+from moe.dialects.anthropic_wire import Asked
 from moe.errors import BadRequest
 
 from . import golden
@@ -91,6 +92,9 @@ def block(**fields: Any) -> dict[str, Any]:
     ({"tool_choice": {"type": "sometimes"}}, "tool_choice.type"),
     ({"tool_choice": "auto"}, "tool_choice"),
     ({"output_config": {"effort": "extreme"}}, "output_config.effort"),
+    ({"thinking": {"type": "adaptive", "display": "loud"}}, "thinking.display"),
+    (block(type="tool_result", tool_use_id="t", content=[{"type": "thinking", "thinking": "hm"}]),
+     "messages[0].content[0].content"),
     ({"output_format": {"type": "grammar"}}, "output_format.type"),
     ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema"),
 ])
@@ -115,6 +119,24 @@ def test_a_wrong_value_is_refused_by_its_field(fields: dict[str, Any], param: st
 ])
 def test_thinking_is_taken_in_every_form(thinking: Any, config: Any, think: bool | str) -> None:
     assert parse(thinking=thinking, output_config=config).think == think
+
+
+@pytest.mark.parametrize(("thinking", "word", "effort", "unheeded"), [
+    ({"type": "adaptive"}, "max", "max", ()), ({"type": "adaptive"}, "xhigh", "xhigh", ()),
+    (None, "high", "", ("output_config.effort",)), ({"type": "disabled"}, "low", "", ("output_config.effort",)),
+    (None, None, "", ()),
+])
+def test_an_effort_goes_on_in_its_own_word_or_is_named_as_left_out(
+    thinking: Any, word: str | None, effort: str, unheeded: tuple[str, ...]
+) -> None:
+    asked = parse(thinking=thinking, output_config={"effort": word})
+    assert (asked.effort, asked.unheeded) == (effort, unheeded)
+
+
+@pytest.mark.parametrize(("display", "shows"), [(None, True), ("summarized", True), ("omitted", False)])
+def test_thoughts_may_be_wished_away(display: str | None, shows: bool) -> None:
+    asked = parse(thinking={"type": "adaptive", "display": display})
+    assert isinstance(asked, Asked) and (asked.think, asked.shows_thoughts) == (True, shows)
 
 
 @pytest.mark.parametrize(("choice", "expected"), [
@@ -192,6 +214,59 @@ def test_pictures_in_a_result_are_shown_by_the_user() -> None:
     result, shown = parse_turn({"type": "tool_result", "tool_use_id": "t", "content": [picture]})
     assert result.parts == (ToolResult("t", "", "[image]"),)
     assert (shown.role, [type(part) for part in shown.parts]) == ("user", [Image])
+
+
+def test_files_in_results_stay_in_their_places_to_be_read() -> None:
+    source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
+    text = [{"type": "text", "text": word} for word in ("before", "after")]
+    contents = [[text[0], {"type": "document", "source": source}, text[1]], [{"type": "document", "source": source}]]
+    results = parse_turn(*[{"type": "tool_result", "tool_use_id": "t", "content": content} for content in contents])
+    files = [Document("JVBERi0=", "application/pdf", "", f"messages[0].content[{place}]")
+             for place in ("0].content[1", "1].content[0")]
+    assert results == (Message("tool", (ToolResult("t", "", "before"), files[0], Text("after"))),
+                       Message("tool", (ToolResult("t", "", ""), files[1])))
+
+
+def test_a_picture_sent_as_a_document_is_a_picture() -> None:
+    source = {"type": "base64", "media_type": "application/pdf", "data": "iVBORw0KGgo="}
+    assert parse_turn({"type": "document", "source": source})[0].parts == (Image("iVBORw0KGgo=", "image/png"),)
+
+
+RESULTS: list[tuple[str, Any, str]] = [
+    ("mcp_tool_result", [{"type": "text", "text": "It rains."}], "It rains."), ("mcp_tool_result", "dry", "dry"),
+    ("web_search_tool_result", [{"type": "web_search_result", "title": "News", "url": "https://a.example",
+                                 "encrypted_content": "c2VjcmV0"}], "News\nhttps://a.example"),
+    ("web_search_tool_result", {"type": "web_search_tool_result_error", "error_code": "unavailable"}, "unavailable"),
+    ("web_fetch_tool_result", {"type": "web_fetch_result", "url": "https://a.example", "content": {
+        "type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "the page"}}},
+     "https://a.example\nthe page"),
+    ("bash_code_execution_tool_result", {"stdout": "1", "stderr": "2", "return_code": 0}, "1\n2"),
+]
+
+
+@pytest.mark.parametrize(("kind", "content", "text"), RESULTS)
+def test_what_a_server_s_tool_found_is_kept_as_far_as_it_can_be_read(kind: str, content: Any, text: str) -> None:
+    asked = parse(messages=[*HI, {"role": "assistant", "content": [{"type": kind, "tool_use_id": "t",
+                                                                    "content": content}]}, *HI])
+    assert asked.messages[1].parts == (Extract(f"[{kind}]\n{text}"),)
+    assert asked.unheeded == ()
+
+
+def test_what_cannot_be_read_is_named_once() -> None:
+    source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}
+    left_out = [{"type": "container_upload", "file_id": "f"}, {"type": "container_upload", "file_id": "g"},
+                {"type": "mcp_tool_use", "id": "m", "name": "rain", "input": {}},
+                {"type": "web_fetch_tool_result", "content": {"content": {"type": "document", "source": source}}},
+                {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "x"}]},
+                {"type": "redacted_thinking", "data": "x"}]
+    asked = parse(messages=[{"role": "user", "content": left_out}])
+    assert asked.unheeded == tuple(f"messages.{kind}" for kind in (
+        "container_upload", "mcp_tool_use", "web_fetch_tool_result", "tool_reference"))
+
+
+def test_what_stands_for_a_shortened_conversation_is_kept() -> None:
+    (message,) = parse_turn({"type": "compaction", "content": "We spoke of cats."}, role="assistant")
+    assert message.parts == (Text("We spoke of cats."),)
 
 
 def test_a_picture_s_type_is_read_from_the_picture() -> None:

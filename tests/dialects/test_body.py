@@ -75,7 +75,7 @@ def test_a_body_must_be_an_object(body: bytes) -> None:
 
 def test_a_wrong_type_is_told_with_its_field() -> None:
     error = refusal(b'{"count":"5"}')
-    assert error.message == "invalid 'count': expected int, got str"
+    assert error.message == "invalid 'count': expected integer, got string"
     assert error.param == "count"
 
 

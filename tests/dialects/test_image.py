@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
+from typing import Any
 
 import pytest
 
 from moe.core import Image, ImageLink
+from moe.dialects import anthropic, openai, responses
 from moe.dialects.image import read_base64, read_url
 from moe.errors import BadRequest
 
+BMP = b"BM" + (70).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little") + (40).to_bytes(4, "little")
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
 
 
@@ -20,8 +25,7 @@ PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20)).decode()
         (b"\xff\xd8\xff\xe0", "image/jpeg"),
         (b"GIF89a", "image/gif"),
         (b"RIFF\x10\x00\x00\x00WEBPVP8 ", "image/webp"),
-        (b"RIFF\x10\x00\x00\x00WAVEfmt ", "image/png"),
-        (b"?", "image/png"),
+        (BMP, "image/bmp"),
     ],
 )
 def test_the_type_is_known_by_the_first_bytes(start: bytes, media_type: str) -> None:
@@ -29,9 +33,37 @@ def test_the_type_is_known_by_the_first_bytes(start: bytes, media_type: str) -> 
     assert read_base64(data, "images[0]") == Image(data, media_type)
 
 
-def test_a_data_uri_is_of_its_own_type_and_only_what_is_unknown_of_the_declared_one() -> None:
+@pytest.mark.parametrize("start", [
+    b"RIFF\x10\x00\x00\x00WAVEfmt ", b"?", b"BMW is a maker of cars, ", b"PNG\r\n", SVG, b"%PDF-1.7", b"hello there",
+])
+def test_what_begins_like_no_image_is_refused_whatever_it_is_called(start: bytes) -> None:
+    data = base64.b64encode(start).decode()
+    with pytest.raises(BadRequest, match="x: invalid image: expected a PNG, JPEG, WebP, GIF or BMP"):
+        read_base64(data, "x")
+    for kind in ("image/png", "image/svg+xml"):
+        with pytest.raises(BadRequest, match="invalid image"):
+            read_url(f"data:{kind};base64,{data}", "x")
+
+
+@pytest.mark.parametrize(("parse", "write"), [
+    (openai.CHAT.parse, lambda url: {"type": "image_url", "image_url": {"url": url}}),
+    (responses.RESPONSES.parse, lambda url: {"type": "input_image", "image_url": url}),
+    (anthropic.MESSAGES.parse, lambda url: {"type": "image", "source": {
+        "type": "base64", "media_type": "image/png", "data": url.partition(",")[2]}}),
+])
+def test_no_dialect_takes_what_is_no_image(parse: Any, write: Any) -> None:
+    for data, is_good in ((PNG, True), (base64.b64encode(SVG).decode(), False)):
+        turn = [{"role": "user", "content": [write(f"data:image/png;base64,{data}")]}]
+        body = json.dumps({"messages": turn, "input": turn, "max_tokens": 9}).encode()
+        if is_good:
+            assert parse(body).messages[0].parts == (Image(PNG),)
+        else:
+            with pytest.raises(BadRequest, match="invalid image"):
+                parse(body)
+
+
+def test_a_data_uri_is_of_its_own_type_whatever_is_declared() -> None:
     assert read_url(f"data:image/webp;base64,{PNG}", "x") == Image(PNG, "image/png")
-    assert read_url("data:image/bmp;base64,Qk1C", "x") == Image("Qk1C", "image/bmp")
     assert read_url(f"DATA:Image/PNG;charset=utf-8;BASE64,{PNG}", "x") == Image(PNG, "image/png")
     assert read_url(f"data:;base64,{PNG}", "x") == Image(PNG, "image/png")
     assert read_base64(f"data:image/jpeg;base64,{PNG}", "x") == Image(PNG, "image/png")

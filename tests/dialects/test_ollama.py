@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from moe.core import ChatRequest, Done, Text, Usage
-from moe.dialects.ollama import CHAT, CHAT_SHAPE, Endpoint, Stamp
+from moe.core import ChatRequest, Done, Refusal, Text, Usage
+from moe.dialects.ollama import CHAT, CHAT_SHAPE, GENERATE, Endpoint, Stamp
 from moe.dialects.ollama_wire import parse_chat
-from moe.replies import Ending, Head
+from moe.replies import Ending, Head, Whole
 
 HEAD = Head(request_id="r1", model='we"ird', created=0)
 
@@ -40,3 +40,13 @@ def test_no_duration_is_zero(usage: Usage | None, elapsed_ns: int, first_token_n
     ending = Ending(done=Done(usage=usage), elapsed_ns=elapsed_ns, first_token_ns=first_token_ns)
     line = json.loads(CHAT.writer(ChatRequest(), HEAD).end(ending))
     assert all(value >= 1 for name, value in line.items() if name.endswith("_duration"))
+
+
+@pytest.mark.parametrize("dialect", [CHAT, GENERATE])
+def test_an_answer_that_was_filtered_or_refused_says_so(dialect: Endpoint) -> None:
+    head = Head(request_id="r", model="m", created=0.0)
+    ending = Ending(done=Done(finish="content_filter"), elapsed_ns=1, first_token_ns=1)
+    writer = dialect.writer(ChatRequest(), head)
+    assert b"I will not." in writer.chunk(Refusal("I will not."))
+    for line in (writer.end(ending), dialect.reply(Whole(text="I will not."), head, ending)):
+        assert json.loads(line)["done_reason"] == "content_filter"

@@ -118,3 +118,33 @@ def test_show_takes_model_or_name() -> None:
     assert parse_show(b'{"model":"","name":"c"}') == "c"
     with pytest.raises(BadRequest, match="model is required"):
         parse_show(b"{}")
+
+
+@pytest.mark.parametrize("dialect", [CHAT, GENERATE])
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_whether_the_first_may_be_pushed_out_is_read(dialect: Dialect, asked: bool | None) -> None:
+    request = parse(dialect, model="m", truncate=asked, shift=asked)
+    assert (request.truncate, request.shift) == (asked, asked)
+    assert parse(dialect, model="m").truncate is None
+
+
+def test_what_is_asked_of_the_model_is_kept_in_ollama_s_word() -> None:
+    assert (parse(CHAT, messages=HI).verb, parse(GENERATE, prompt="hi").verb) == ("chat", "generate")
+    assert parse(GENERATE, prompt="hi", raw=True).verb == "generate"
+
+
+def test_a_template_s_own_switch_goes_to_the_model_as_it_is() -> None:
+    request = parse(CHAT, messages=[{"role": "Control", "content": "thinking"}, *HI])
+    assert [(message.role, message.text) for message in request.messages] == [("control", "thinking"), ("user", "hi")]
+
+
+@pytest.mark.parametrize(("fields", "told"), [
+    ({"keep_alive": True}, "invalid 'keep_alive': expected number or string, got boolean"),
+    ({"think": 1}, "invalid 'think': expected boolean or string, got integer"),
+    ({"options": []}, "invalid 'options': expected object, got array"),
+    ({"messages": "hi"}, "invalid 'messages': expected array, got string"),
+    ({"top_logprobs": 1.5}, "invalid 'top_logprobs': expected integer, got number"),
+    ({"messages": [{"content": "x"}]}, "invalid 'messages[0]': missing required field role"),
+])
+def test_types_are_told_in_json_s_words(fields: dict[str, Any], told: str) -> None:
+    assert refusal(CHAT, **fields).message == told

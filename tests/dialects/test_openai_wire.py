@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from moe.core import Image, Text, ToolCall
+from moe.core import Image, Message, Refusal, Text, ToolCall
 from moe.dialects.openai import CHAT
 from moe.errors import BadRequest
 
@@ -64,7 +64,6 @@ def refusal(**fields: Any) -> BadRequest:
         ({"tools": {}}, "tools"),
         ({"tools": [{}]}, "tools[0].function"),
         ({"tool_choice": "sometimes"}, "tool_choice"),
-        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "function", "function": {}}}, "tool_choice.function.name"),
         ({"response_format": {"type": "yaml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.schema"),
@@ -83,6 +82,10 @@ def refusal(**fields: Any) -> BadRequest:
         ({"functions": [{"name": "f"}], "function_call": "required"}, "function_call"),
         ({"functions": [{"name": "f"}], "function_call": {}}, "function_call.name"),
         ({"audio": {"voice": "x"}}, "audio"),
+        ({"audio": {}}, "audio"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"messages": [{"role": "assistant", "content": [{"type": "refusal"}]}]}, "messages[0].content[0].refusal"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}]}]}, "messages[0].tool_calls[0].function"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {"user_location": None, "search_context_size": "low"}}, "web_search_options"),
     ],
@@ -133,11 +136,13 @@ def test_functions_of_old_become_tools() -> None:
     assert (newer.tools[0]["function"]["name"], newer.calls_functions) == ("g", False)
 
 
-def test_what_says_nothing_of_the_answer_is_taken_and_what_does_is_told() -> None:
+def test_what_says_nothing_of_the_answer_is_taken_and_what_only_an_api_understands_is_kept() -> None:
     asked = parse(user="u", metadata={"a": "b"}, service_tier="auto", store=True, verbosity="low", modalities=["text"],
                   prediction={"type": "content", "content": "x"}, logit_bias={"5": -1}, n=3,
                   stream_options={"include_usage": True, "include_obfuscation": False}, safety_identifier="s")
-    assert asked.unheeded == ("verbosity",)
+    assert asked.beside == {"prediction": {"type": "content", "content": "x"}, "service_tier": "auto",
+                            "verbosity": "low"}
+    assert parse(user="u", metadata={"a": "b"}, store=True).beside == {}
     assert (asked.n, asked.sampling.logit_bias, asked.include_usage) == (3, {"5": -1.0}, True)
 
 
@@ -160,15 +165,45 @@ def test_broken_arguments_of_an_earlier_call_are_kept() -> None:
 
 
 def test_an_earlier_refusal_stays_in_the_conversation() -> None:
-    request = parse(messages=[*HI, {"role": "assistant", "content": None, "refusal": "I must not."}, *HI])
-    assert request.messages[1].parts == (Text("I must not."),)
+    field, parts = {"refusal": "I must not."}, [{"type": "refusal", "refusal": "I must not."}]
+    for said in ({"content": None, **field}, {"content": "", **field}, {"content": parts}, {"content": parts, **field}):
+        request = parse(messages=[*HI, {"role": "assistant", **said}, *HI])
+        assert request.messages[1].parts == (Refusal("I must not."),)
+    both = parse(messages=[{"role": "assistant", "content": "Well.", "refusal": "No."}]).messages[0]
+    assert (both.parts, both.text) == ((Text("Well."), Refusal("No.")), "Well.\nNo.")
+
+
+def test_texts_stay_apart_as_they_came_and_empty_ones_are_left_out() -> None:
+    content = [{"type": "text", "text": text} for text in ("foo ", "bar", "")]
+    for role in ("user", "system", "assistant"):
+        assert parse(messages=[{"role": role, "content": content}]).messages[0].parts == (Text("foo "), Text("bar"))
+    result = parse(messages=[{"role": "tool", "tool_call_id": "c", "content": content}]).messages[0].parts[0]
+    assert result.content == "foo \nbar"
+
+
+def test_who_speaks_is_kept_by_name() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    asked = parse(messages=[{"role": "system", "content": "s", "name": "rules"}, {**HI[0], "name": "ann"}, *HI,
+                            {"role": "assistant", "content": "", "tool_calls": [call], "name": "bob"},
+                            {"role": "tool", "tool_call_id": "c", "content": "x"}])
+    assert [message.name for message in asked.messages] == ["rules", "ann", "", "bob", ""]
+    assert asked.messages[1] == Message("user", (Text("hi"),), "ann")
 
 
 def test_a_tool_may_answer_with_an_image() -> None:
-    content = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": "data:image/png;base64,iVBORw=="}]
+    url = "data:image/png;base64,iVBORw0KGgo="
+    content = [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": url}]
     result, image = parse(messages=[{"role": "tool", "tool_call_id": "c", "content": content}]).messages[0].parts
     assert (result.call_id, result.content) == ("c", "see")
-    assert image == Image("iVBORw==")
+    assert image == Image("iVBORw0KGgo=")
+
+
+@pytest.mark.parametrize("data", ["", " ", "data:text/plain;base64,"])
+def test_an_empty_file_is_called_empty(data: str) -> None:
+    part = {"type": "file", "file": {"file_data": data, "filename": "a.txt"}}
+    error = refusal(messages=[{"role": "user", "content": [part]}])
+    assert (error.param, error.message) == ("messages[0].content[0].file",
+                                            "messages[0].content[0].file: the file is empty")
 
 
 def test_text_comes_in_whole() -> None:

@@ -8,16 +8,32 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
-from moe.core import Chunk, Done, Heartbeat, Started, Text, Thinking, TokenLogprob, ToolCall, Usage
+from moe.core import (
+    Chunk,
+    Done,
+    Heartbeat,
+    Refusal,
+    Started,
+    Text,
+    Thinking,
+    TokenLogprob,
+    ToolCall,
+    ToolCallPiece,
+    Usage,
+)
 from moe.dialects.responses import RESPONSES, list_items
 from moe.dialects.responses_wire import Asked, parse_responses
 from moe.errors import BrokenStream, Busy, MoeError, UpstreamRefusal
 from moe.replies import Ending, Head, Whole
+from moe.web.choices import Gathering
 
 from . import golden
 
 USAGE = Usage(prompt_tokens=12, completion_tokens=5)
+DETAILS = Usage(prompt_tokens=12, completion_tokens=5, cached_tokens=8, reasoning_tokens=3)
 ASKED = parse_responses(json.dumps({
     "model": "math", "input": "How much is 2+2?", "instructions": "Be brief.", "temperature": 0.5,
     "metadata": {"a": "b"},
@@ -46,8 +62,12 @@ SCRIPTS: dict[str, tuple[tuple[Chunk, ...], Done]] = {
     "length": ((Text("Es ist"),), Done(finish="length", usage=USAGE)),
     "logprobs": ((Text("yes", (TokenLogprob("yes", -0.25, (TokenLogprob("no", -1.5),)),)),), Done(usage=USAGE)),
     "nothing": ((), Done()),
+    "refusal": ((Refusal("I must "), Refusal("not.")), Done(usage=USAGE)),
+    "refusal_at_last": ((Thinking("hm"), Text("Well"), Refusal(" no.")), Done(usage=USAGE)),
+    "filtered": ((Text("Es ist"),), Done(finish="content_filter", usage=USAGE)),
+    "filtered_nothing": ((), Done(finish="content_filter", usage=DETAILS)),
 }
-SPOKEN = {"response.output_text.delta": "text", "response.reasoning_summary_text.delta": "summary"}
+SPOKEN = {"response.output_text.delta", "response.refusal.delta", "response.reasoning_summary_text.delta"}
 
 
 def write(chunks: tuple[Chunk, ...], done: Done, **extras: Any) -> str:
@@ -70,13 +90,10 @@ def read_events(stream: str) -> list[dict[str, Any]]:
 
 
 def gather(chunks: tuple[Chunk, ...], done: Done) -> Whole:
-    return Whole(
-        text="".join(c.text for c in chunks if isinstance(c, Text)),
-        thinking="".join(c.text for c in chunks if isinstance(c, Thinking)),
-        tool_calls=tuple(c for c in chunks if isinstance(c, ToolCall)),
-        done=done,
-        logprobs=tuple(token for c in chunks if isinstance(c, Text) for token in c.logprobs),
-    )
+    gathering = Gathering()
+    for chunk in chunks:
+        gathering.take(chunk)
+    return gathering.finish(done)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -111,6 +128,7 @@ def test_the_last_event_of_a_stream_is_the_reply_that_does_not_stream(script: st
 
 PIECES = st.lists(st.one_of(
     st.builds(Text, st.text(max_size=3)), st.builds(Thinking, st.text(max_size=3)),
+    st.builds(Refusal, st.text(max_size=3)),
     st.builds(ToolCall, st.sampled_from(["", "a"]), st.sampled_from(["f", "mcp__clock__now", "patch"]),
               st.sampled_from(["", "{}", '{"input":"a"}', "[", "null"])),
 ))
@@ -130,6 +148,47 @@ def test_items_rise_one_by_one_and_add_up_to_the_response(pieces: list[Chunk]) -
     assert spoken.encode("utf-8", "replace") == "".join(
         piece.text for piece in pieces if isinstance(piece, Text | Thinking)).encode("utf-8", "replace")
     assert any(item["type"] != "reasoning" for item in output)
+
+
+def test_a_call_begins_before_it_is_done() -> None:
+    for script in ("parallel_calls", "custom_call"):
+        events = read_events(write(*SCRIPTS[script]))
+        opened = [event["item"] for event in events if event["type"] == "response.output_item.added"]
+        assert {item["status"] for item in opened} == {"in_progress"}
+
+
+def test_the_arguments_of_a_call_are_streamed_as_they_come() -> None:
+    calls = (ToolCall("c1", "weather", '{"at":1}'), ToolCall("c2", "patch", '{"input":"a"}'), ToolCall("c3", "weather"))
+    pieces = (Text("I look."), ToolCallPiece("c1", "weather", '{"at"'), Text("Still."), Thinking("hm"),
+              ToolCallPiece("c1", "weather", ":1}"), calls[0], ToolCallPiece("c2", "patch", '{"inp'), calls[1],
+              ToolCallPiece("c3", "weather"), calls[2])
+    events = read_events(write(pieces, Done(usage=USAGE)))
+    output = events[-1]["response"]["output"]
+    assert [item["type"] for item in output] == ["message", "function_call", "message", "reasoning", "custom_tool_call",
+                                                 "function_call"]
+    assert [event["item"] for event in events if event["type"] == "response.output_item.done"] == output
+    deltas = [(event["output_index"], event["delta"]) for event in events
+              if event["type"].endswith(("arguments.delta", "input.delta"))]
+    assert deltas == [(1, '{"at"'), (1, ":1}"), (4, "a"), (5, "{}")]
+    whole = read_events(write(tuple(p for p in pieces if not isinstance(p, ToolCallPiece)), Done(usage=USAGE)))
+    assert [item["type"] for item in whole[-1]["response"]["output"]] == ["message", "reasoning", "function_call",
+                                                                       "custom_tool_call", "function_call"]
+
+
+def test_a_call_that_is_cut_is_told_as_incomplete() -> None:
+    pieces = (ToolCallPiece("c1", "weather", '{"a'), Text("Still."), ToolCallPiece("c1", "weather", 't"'))
+    events = read_events(write(pieces, Done(finish="length", usage=USAGE)))
+    call, said = events[-1]["response"]["output"]
+    assert (call["status"], call["arguments"], said["content"][0]["text"]) == ("incomplete", '{"at"', "Still.")
+    assert "".join(event["delta"] for event in events if event["type"].endswith("arguments.delta")) == '{"at"'
+
+
+@pytest.mark.parametrize("script", ["refusal", "refusal_at_last", "filtered", "filtered_nothing"])
+def test_openais_own_types_allow_every_event(script: str) -> None:
+    known = TypeAdapter[Any](ResponseStreamEvent)
+    kinds = [known.validate_python(event).type for event in read_events(write(*SCRIPTS[script]))]
+    assert ("response.refusal.done" in kinds) == script.startswith("refusal")
+    assert kinds[-1] == ("response.completed" if script.startswith("refusal") else "response.incomplete")
 
 
 def test_a_call_gets_the_name_that_its_client_knows() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from moe.core import ChatRequest, Document, Image, ImageLink, Message, Text, Thinking, ToolCall, ToolResult
+from moe.core import ChatRequest, Document, Image, ImageLink, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from moe.dialects.responses_tools import LONGEST_NAME, flat_name, free_text
 from moe.dialects.responses_wire import Asked, Memory, parse_responses
 from moe.errors import BadRequest
@@ -48,7 +49,7 @@ def test_a_text_is_what_the_user_says() -> None:
     assert asked.messages == (Message("system", (Text("Be brief."),)), Message("user", (Text("hi"),)))
     assert (asked.sampling.max_tokens, asked.sampling.temperature, asked.sampling.top_p) == (9, 0.1, 0.9)
     assert asked.stream
-    assert asked.to_keep is None
+    assert asked.items is None
 
 
 def test_what_a_model_thinks_says_and_calls_is_one_turn() -> None:
@@ -88,14 +89,47 @@ def test_pictures_and_files() -> None:
         {"type": "input_file", "filename": "b.pdf", "file_data": "JVBERg=="},
     ))
     assert asked.messages[0].parts == (
-        Image(PIXEL), ImageLink("https://example.org/a.png"), Document("JVBERg==", "application/pdf", "a.pdf"),
-        Document("JVBERg==", "", "b.pdf"),
+        Image(PIXEL, detail="auto"), ImageLink("https://example.org/a.png"),
+        Document("JVBERg==", "application/pdf", "a.pdf", place="input[0].content[2].file_data"),
+        Document("JVBERg==", "", "b.pdf", place="input[0].content[3].file_data"),
     )
 
 
-def test_items_of_a_server_that_is_not_here_are_left_out() -> None:
-    search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
-    assert parse(user({"type": "input_text", "text": "hi"}), search).messages == (Message("user", (Text("hi"),)),)
+@pytest.mark.parametrize("item", [
+    {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}},
+    {"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}", "server_label": "s", "output": "found"},
+    {"type": "compaction", "id": "cmp_1", "encrypted_content": "x"},
+])
+def test_items_of_a_server_that_is_not_here_are_left_out_and_named(item: dict[str, Any]) -> None:
+    asked = parse(user({"type": "input_text", "text": "hi"}), item, item)
+    assert asked.messages == (Message("user", (Text("hi"),)),)
+    assert asked.unheeded == (f"input.{item['type']}",)
+
+
+@pytest.mark.parametrize("kind", [
+    f"{tool}_call{end}" for tool in ("shell", "apply_patch", "local_shell", "computer") for end in ("", "_output")
+])
+def test_items_of_tools_that_cannot_be_told_to_a_model_are_refused(kind: str) -> None:
+    assert refused(user({"type": "input_text", "text": "hi"}), {"type": kind, "call_id": "c"}).param == "input[1].type"
+
+
+def test_an_earlier_refusal_stays_in_the_conversation() -> None:
+    said = [{"type": "output_text", "text": "Well."}, {"type": "refusal", "refusal": "No."}]
+    asked = parse({"role": "assistant", "content": said})
+    assert asked.messages[0].parts == (Text("Well."), Refusal("No."))
+
+
+@pytest.mark.parametrize("data", ["", "data:text/plain;base64,", "data:text/plain;base64, "])
+def test_an_empty_file_is_called_empty(data: str) -> None:
+    error = refused(user({"type": "input_file", "filename": "a.txt", "file_data": data}))
+    assert (error.param, error.message) == ("input[0].content[0].file_data",
+                                            "input[0].content[0].file_data: the file is empty")
+
+
+def test_what_only_an_api_understands_is_kept() -> None:
+    asked = parse(service_tier="priority", text={"verbosity": "low"})
+    assert asked.beside == {"service_tier": "priority", "verbosity": "low"}
+    assert asked.echo["service_tier"] == "default"
 
 
 def test_tools_in_a_namespace_are_tools() -> None:
@@ -144,7 +178,7 @@ def test_formats_effort_and_log_probabilities() -> None:
     asked = parse(text=wanted, reasoning={"effort": "high", "summary": "auto"}, top_logprobs=2)
     assert (asked.format, asked.format_name, asked.format_strict) == (schema, "n", True)
     assert (asked.think, asked.effort, asked.logprobs) == ("high", "high", 2)
-    assert asked.unheeded == ("text.verbosity",)
+    assert asked.beside == {"verbosity": "low"}
     assert parse(text={"format": {"type": "json_object"}}).format == "json"
     assert parse(text={"format": {"type": "text"}}, reasoning={"effort": "none"}).think is False
     assert parse(include=["message.output_text.logprobs"]).logprobs == 0
@@ -152,17 +186,41 @@ def test_formats_effort_and_log_probabilities() -> None:
 
 def test_what_is_to_be_kept_is_only_kept_where_it_may() -> None:
     memory = Memory(conversation=lambda name: [{"role": "user", "content": f"before {name}"}],
-                    item=lambda name: [{"id": name, "role": "assistant", "content": "said"}])
-    assert parse(store=True).to_keep is None
+                    item=lambda name: [{"id": name, "role": "assistant", "content": "said"}], keeps=True)
+    assert not parse(store=True).is_kept
     said = user({"type": "input_text", "text": "b"})
     asked = parse({"type": "item_reference", "id": "msg_1_0"}, {"id": "msg_1_1"}, said, memory=memory, store=True,
                   previous_response_id="resp_1")
     assert [message.text for message in asked.messages] == ["before resp_1", "said\nsaid", "b"]
-    assert asked.to_keep is not None
-    assert len(asked.to_keep) == 4
-    assert asked.echo["store"] is True
-    assert parse(memory=memory).to_keep is None
-    assert parse(memory=memory, store=False).echo["store"] is False
+    assert asked.items is not None
+    assert len(asked.items) == 4
+    assert (asked.is_kept, asked.echo["store"]) == (True, True)
+    for more in ({}, {"store": None}, {"store": False}):
+        asked = parse(memory=memory, **more)
+        assert (asked.is_kept, asked.echo["store"]) == (False, False)
+    only_for_a_while = parse(memory=structs.replace(memory, keeps=False), store=True)
+    assert (only_for_a_while.is_kept, only_for_a_while.echo["store"]) == (False, False)
+
+
+def test_what_is_not_to_be_stored_is_not_remembered_either() -> None:
+    memory = Memory(conversation=lambda _: [], item=lambda _: [])
+    assert parse(memory=memory, store=False).items is None
+    for more in ({}, {"store": None}, {"store": True}):
+        assert parse(user({"type": "input_text", "text": "b"}), memory=memory, **more).items == [
+            user({"type": "input_text", "text": "b"})]
+
+
+@pytest.mark.parametrize(("fields", "code", "words"), [
+    ({"previous_response_id": "resp_1"}, "previous_response_not_found", "Previous response with id 'resp_1' not found"),
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "item_not_found", "Item with id 'msg_1' not found"),
+])
+def test_what_is_forgotten_is_told_in_openai_s_words_and_with_what_to_do(
+    fields: dict[str, Any], code: str, words: str
+) -> None:
+    error = refused(**fields)
+    assert (error.status, error.code) == (400, code)
+    assert error.message.startswith(f"{words}. ")
+    assert "instead." in error.message
 
 
 @pytest.mark.parametrize(("fields", "param"), [
@@ -180,7 +238,9 @@ def test_what_is_to_be_kept_is_only_kept_where_it_may() -> None:
     ({"input": [{"type": "function_call", "name": "f"}]}, "input[0].call_id"),
     ({"input": [{"type": "function_call_output", "call_id": "c", "output": [1]}]}, "input[0].output"),
     ({"input": [{"type": "function_call_output", "call_id": "c", "output": {"a": 1}}]}, "input[0].output"),
-    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+    ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
+    ({"input": [{"type": "item_reference"}]}, "input[0].id"),
+    ({"input": [{}]}, "input[0].type"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"conversation": "conv_1"}, "conversation"),
     ({"background": True}, "background"),

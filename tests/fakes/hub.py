@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Asked(NamedTuple):
 class Hub:
     """`repo` is the only repository there is ("": any name is one). `checksums` and `sizes` are told in place of the
     true ones. The n-th time a file is fetched it breaks off at the n-th byte number of `cut_at`; once it falls silent
-    at `hang_at`."""
+    at `hang_at`. After each MB it waits for `drip_s`."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     repo: str = ""
@@ -45,6 +46,7 @@ class Hub:
     sizes: dict[str, int] = field(default_factory=dict)
     cut_at: dict[str, list[int]] = field(default_factory=dict)
     hang_at: dict[str, int] = field(default_factory=dict)
+    drip_s: float = 0.0
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
     storage_url: str = ""
@@ -134,7 +136,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             try:
-                self.wfile.write(body)
+                for start in range(0, len(body), 1 << 20):
+                    self.wfile.write(body[start : start + (1 << 20)])
+                    time.sleep(self.hub.drip_s)
                 self.wfile.flush()
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True

@@ -72,6 +72,29 @@ def test_a_file_from_a_tool_belongs_to_its_result(asked: Asked) -> None:
     assert message.parts == (ToolResult("1", "read", 'Here:\n<document name="x.txt">\ncontent\n</document>'),)
 
 
+def test_files_from_a_tool_stand_in_its_result_where_they_stood(asked: Asked) -> None:
+    given = (ToolResult("1", "read", "First:"), document(b"one", "a.txt"), Text("Then:"), document(b"two", "b.txt"))
+    (message,) = asked.take(Message("tool", given))
+    assert message.parts == (ToolResult("1", "read", (
+        'First:\n<document name="a.txt">\none\n</document>\nThen:\n<document name="b.txt">\ntwo\n</document>')),)
+
+
+def test_the_files_of_tools_have_an_end_too(asked: Asked) -> None:
+    asked.sections = {"documents": {"max_chars": 30_000}}
+    results = [Message("tool", (ToolResult(name, "", ""), document(name.encode() * 29_000, "x.txt"))) for name in "ab"]
+    with pytest.raises(BadRequest, match="all files together"):
+        asked.take(*results)
+
+
+def test_a_file_without_a_name_is_called_by_its_place(asked: Asked) -> None:
+    place = "messages[3].content[1]"
+    error = asked.refusal(Document(document(b"\0\0").data, place=place))
+    assert error.message.startswith(f"{place} is of no kind that is read here")
+    assert error.param == place
+    named = asked.refusal(Document(document(b"\0\0").data, name="x.bin", place=place))
+    assert (named.message[:5], named.param) == ("x.bin", place)
+
+
 def test_a_refusal_names_the_file_and_the_message(asked: Asked) -> None:
     error = asked.refusal(document(b"\0\0", "x.bin"))
     assert error.message.startswith("x.bin is of no kind that is read here")
@@ -80,9 +103,10 @@ def test_a_refusal_names_the_file_and_the_message(asked: Asked) -> None:
 
 def test_links_are_not_fetched_unless_the_config_says_so(asked: Asked) -> None:
     error = asked.refusal(ImageLink("http://127.0.0.1:1/a.png"))
-    assert "set server.fetch_images to true" in error.message
+    assert error.message.startswith("the image at http://127.0.0.1:1/a.png is not fetched")
+    assert error.message.endswith("set server.fetch_images to true")
     asked.sections = {"server": {"fetch_images": True}}
-    assert asked.refusal(ImageLink("http://127.0.0.1:1/a.png")).message.endswith("its address may not be reached")
+    assert asked.refusal(ImageLink("http://127.0.0.1:1/a.png")).message.endswith("its address cannot be reached")
 
 
 def test_images_have_an_end(asked: Asked) -> None:

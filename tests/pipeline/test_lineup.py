@@ -154,6 +154,25 @@ def test_each_name_has_one_breaker() -> None:
     assert team.breaker("x:1b") is not team.breaker("fallback")
 
 
+def test_all_names_of_the_same_model_in_the_same_place_share_a_breaker() -> None:
+    one, other, far = expert("a", 1, model_name="m"), expert("b", 2, model_name="m"), expert("c", 3, model_name="m")
+    team_of = (one, other, far)
+    places = {"a": "here", "b": "here", "c": "there", "m": "here", "x": "here"}
+    team = Lineup(
+        {each.label: each for each in team_of}, {each.label: Echo() for each in team_of}, raw=Echo(),
+        model_of=lambda each, fresh=True: each.model_name, stand_ins=lambda: ["m", "x"],
+        new_breaker=lambda: Breaker(failures=1, cooldown_s=10, clock=lambda: 0.0),
+        place_of=lambda each, model: places[each.label],
+    )
+    line = {candidate.expert.label: candidate for candidate in
+            team.candidates(Decision(expert=one, stage="keyword", confidence=1.0))}
+    line["a"].breaker.fail()
+    assert {label: candidate.breaker.admit() for label, candidate in line.items()} == {
+        "a": False, "m": False, "x": True}
+    assert {label: team.breaker(label).state for label in "abcmx"} == {
+        "a": "open", "b": "open", "c": "closed", "m": "open", "x": "closed"}
+
+
 # What it is given
 
 

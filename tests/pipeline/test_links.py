@@ -108,7 +108,7 @@ def test_it_does_not_follow_for_ever(site: Site) -> None:
 ])
 def test_each_step_is_judged_anew(site: Site, target: str) -> None:
     site.pages["/a"] = (302, {"Location": target.format(port=site.server_port)}, b"")
-    assert refusal(f"{site.url}/a").endswith("cannot be fetched: its address may not be reached")
+    assert refusal(f"{site.url}/a").endswith("cannot be fetched: its address cannot be reached")
     assert site.asked == ["/a"]
 
 
@@ -124,7 +124,7 @@ def test_a_step_leads_to_no_other_scheme(site: Site, target: str) -> None:
 def test_this_machine_is_never_asked(site: Site, host: str) -> None:
     site.pages["/"] = (200, {}, PNG)
     told = refusal(f"http://{host}:{site.server_port}/", judge=net.outside_refusal)
-    assert told.endswith("its address may not be reached")
+    assert told.endswith("its address cannot be reached")
     assert site.asked == []
 
 
@@ -136,7 +136,7 @@ def test_an_image_has_an_end(site: Site) -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"", b"\x89PN", b"%PDF-1.4"])
 def test_what_is_no_image_is_refused(site: Site, body: bytes) -> None:
     site.pages["/a.png"] = (200, {"Content-Type": "image/png"}, body)
-    assert "it is no PNG, JPEG, GIF or WebP" in refusal(f"{site.url}/a.png")
+    assert "it is no PNG, JPEG, WebP, GIF or BMP" in refusal(f"{site.url}/a.png")
 
 
 def test_a_status_is_told(site: Site) -> None:
@@ -151,8 +151,11 @@ def test_a_server_that_drips_is_cut_off(site: Site) -> None:
     assert time.monotonic() - began < 2
 
 
-def test_nobody_there_is_told_without_details() -> None:
-    assert refusal("http://127.0.0.1:1/x").endswith("cannot be fetched: no connection")
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:1", "no-such-name.invalid", "metadata.google.internal"])
+@pytest.mark.parametrize("judge", [only_here, net.outside_refusal])
+def test_nobody_learns_which_names_and_ports_there_are_here(host: str, judge: Callable[[net.Address], str]) -> None:
+    told = refusal(f"http://{host}:1/x".replace(":1:1", ":1"), judge=judge)
+    assert told == f"the image at http://{host.removesuffix(':1')}:1/x cannot be fetched: its address cannot be reached"
 
 
 def test_who_leaves_ends_it(site: Site) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe.core import Chunk, Done, Heartbeat, Text, Thinking, TokenLogprob, ToolCall
+from moe.core import Chunk, Done, Heartbeat, Refusal, Text, Thinking, TokenLogprob, ToolCall
 from moe.pipeline.thinking import MOST_BLANK, lift
 
+HELD = Heartbeat(is_held=True)
 HARMONY = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Four."
 
 
@@ -33,6 +35,10 @@ def pieces(text: str, *cuts: int) -> list[Chunk]:
     ("<thinking>Hm.</thinking> Four.", "Hm.", "Four."),
     ("[THINK]Hm.[/THINK]Four.", "Hm.", "Four."),
     (HARMONY, "Hm.", "Four."),
+    ("<|channel|>analysis<|message|>Hm.<|end|>Four.", "Hm.", "Four."),
+    ("<|channel|>analysis<|message|>Hm.<|end|>\n<|channel|>final<|message|>Four.", "Hm.", "Four."),
+    ("<|channel|>analysis<|message|>H<|end|><|start|>assistant<|channel|>analysis<|message|>m.<|end|><", "Hm.", "<"),
+    ("<|channel|>analysis<|message|>Hm.<|end|><|st", "Hm.", "<|st"),
     ("<think></think>Four.", "", "Four."),
     ("<think>a < b </ c</think>Four.", "a < b </ c", "Four."),
     ("<think>Hm.</think>Say <think>it</think>.", "Hm.", "Say <think>it</think>."),
@@ -68,7 +74,7 @@ def test_nothing_is_lost_but_marks_and_white_space(parts: Sequence[str]) -> None
 def test_whoever_waits_for_what_is_held_back_gets_heartbeats() -> None:
     chunks = [Text("<thi"), Text("nk>"), Heartbeat(), Text("Hm."), Text("</think"), Text("> "), Text("Four."), Done()]
     assert list(lift(iter(chunks))) == [
-        Heartbeat(), Heartbeat(), Heartbeat(), Thinking("Hm."), Heartbeat(), Heartbeat(), Text("Four."), Done()]
+        HELD, HELD, Heartbeat(), Thinking("Hm."), HELD, HELD, Text("Four."), Done()]
 
 
 def test_white_space_is_not_awaited_for_ever() -> None:
@@ -114,3 +120,108 @@ def test_closing_stops_the_model() -> None:
     next(chunk for chunk in chunks if isinstance(chunk, Text))
     chunks.close()  # type: ignore[attr-defined]
     assert is_closed
+
+
+# Of which the end alone is told
+
+BARE = "two and two\n</think>\n\nFour."
+
+
+def whole(text: str, **how: bool) -> tuple[str, str]:
+    """(thinking, text), however the text is cut."""
+    found = set()
+    for size in (1, 3, len(text) or 1):
+        lifted = list(lift(iter([*(Text(text[at:at + size]) for at in range(0, len(text), size)), Done()]), **how))
+        found.add(("".join(chunk.text for chunk in lifted if isinstance(chunk, Thinking)),
+                   "".join(chunk.text for chunk in lifted if isinstance(chunk, Text))))
+    (only,) = found
+    return only
+
+
+@pytest.mark.parametrize(("text", "thinking", "answer"), [
+    (BARE, "two and two", "Four."), ("reasoning</think>answer", "reasoning", "answer"),
+    ("Hm. </think> Four.", "Hm.", "Four."), ("</think>\nFour.", "", "Four."),
+    ("It ends with `</think>`, so:\n</think>\nFour.", "It ends with `</think>`, so:", "Four."),
+    ("```\n</think>\n```\nSo.\n</think>Four.", "```\n</think>\n```\nSo.", "Four."),
+    ("<think>Hm.</think>Four.", "Hm.", "Four."), ("No thought at all.", "", "No thought at all."),
+    ('{"a": "b</think>c"}', "", '{"a": "b</think>c"}'), ('Say "</think>".', "", 'Say "</think>".'),
+    ("Hm.\n</think>\n\nUse `</think>`.", "Hm.", "Use `</think>`."),
+])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_a_thought_that_the_prompt_opened_is_lifted(text: str, thinking: str, answer: str, is_whole: bool) -> None:
+    assert whole(text, begins_inside=True, is_whole=is_whole) == (thinking, answer)
+
+
+@pytest.mark.parametrize("text", [
+    BARE, "reasoning</think>answer", "reasoning.</think>\n\nAnswer", "Hm.\n</think>Four.",
+])
+def test_of_any_model_where_the_whole_answer_is_seen(text: str) -> None:
+    thinking, answer = (part.strip() for part in text.split("</think>"))
+    assert whole(text, is_whole=True) == (thinking, answer)
+    assert whole(text) == ("", text)  # what was passed on is not called back
+
+
+@pytest.mark.parametrize("text", [
+    "The tag </think> ends a thought.", "Write `</think>` at its end.", 'It is "</think>".', "Use (</think>) here.",
+    "</think> is a closing tag.", "\n</think> closes it.", "First <think>, then\n</think>\nand so on.",
+    "```html\n<b>x\n</think>\n```\nThat is all.", "a\n</think>\nb\n</think>\nc", "It ends so:\n</think>", "</think>",
+    '{"text": "x</think>y"}', '["a\n</think>\nb"]', "<b></think></b>",
+])
+def test_an_answer_that_speaks_of_the_mark_is_left_as_it_is(text: str) -> None:
+    assert whole(text, is_whole=True) == ("", text)
+
+
+def test_a_thought_that_is_not_wanted_is_left_out_of_what_is_lifted() -> None:
+    assert whole(BARE, begins_inside=True, is_wanted=False) == ("", "Four.")
+
+
+def test_what_is_held_back_until_the_mark_comes_is_told_at_once_then() -> None:
+    chunks = [Text("two "), Text("and"), Heartbeat(), Text(" two</think>"), Text("\nFo"), Text("ur."), Done()]
+    assert list(lift(iter(chunks), begins_inside=True)) == [
+        HELD, HELD, Heartbeat(), Thinking("two and two"), Text("Fo"), Text("ur."), Done()]
+
+
+def test_a_thought_that_came_apart_is_awaited_no_more() -> None:
+    chunks = [Thinking("Hm."), Text("a\n</think>\nb"), Done()]
+    assert list(lift(iter(chunks), begins_inside=True, is_whole=True)) == chunks
+
+
+def test_a_refusal_is_no_text_to_look_into() -> None:
+    chunks = [Text("Hm. "), Refusal("<think>I won’t.</think>"), Done()]
+    assert list(lift(iter(chunks), is_whole=True)) == [HELD, Text("Hm. "), Refusal("<think>I won’t.</think>"), Done()]
+
+
+def test_a_long_wait_costs_no_more_than_its_length() -> None:
+    words, end, four = (TokenLogprob(text, -0.5) for text in ("word " * 4, "</think>", "Four."))
+    pieces = [Text(words.token, (words,)) for _ in range(40_000)]
+    began = time.perf_counter()
+    lifted = list(lift(iter([*pieces, Text("</think>Four.", (end, four)), Done()]), begins_inside=True))
+    assert time.perf_counter() - began < 2
+    assert lifted[-2] == Text("Four.", (four,))
+
+
+# Tokens that are parts of characters
+
+SMILE = "🙂👍🏽é"
+
+
+@pytest.mark.parametrize("opening", ["", "<think>Hm</think>", "<think>é</think>\n\n", "  "])
+def test_tokens_are_matched_by_their_bytes(opening: str) -> None:
+    spelled = [TokenLogprob(bytes([byte]).decode("utf-8", "surrogateescape"), -0.5) for byte in SMILE.encode()]
+    before = [TokenLogprob(letter, -0.25) for letter in opening]
+    for is_whole in (False, True):
+        lifted = lift(iter([Text(opening + SMILE, (*before, *spelled)), Done()]), is_whole=is_whole)
+        (text,) = (chunk for chunk in lifted if isinstance(chunk, Text))
+        told = b"".join(token.token.encode("utf-8", "surrogateescape") for token in text.logprobs)
+        assert told == text.text.encode()
+
+
+def test_a_character_that_was_broken_costs_no_token() -> None:
+    """Text has a mark of three bytes for each byte that makes no character."""
+    tokens = (TokenLogprob("\udcf0", -1.0), TokenLogprob("a", -1.0))
+    assert list(lift(iter([Text("\ufffda", tokens)]))) == [Text("\ufffda", tokens)]
+
+
+def test_half_a_pair_is_measured_too() -> None:
+    tokens = (TokenLogprob("<think>x</think>", -1.0), TokenLogprob("\ud83d", -1.0))
+    assert list(lift(iter([Text("<think>x</think>\ud83d", tokens)])))[-1] == Text("\ud83d", tokens[1:])

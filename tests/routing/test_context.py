@@ -11,12 +11,13 @@ import pytest
 
 from moe.core import ChatRequest, Decision, Image, Message, Text, ToolCall, ToolResult
 from moe.embed import load_embedder
-from moe.routing import NoModels, build_router
+from moe.routing import NoModels, Router, build_router
+from moe.routing.names import Caller
 from moe.routing.stages import LOOK_BACK, Trace
 from moe.routing.topics import Turn, changes_topic, follow, measure, weigh
 from tests.bench.process import ROOT
 
-from .kit import CHEF, CODER, DOCTOR, FALLBACK, FewModels, ask, make_config, make_router, show
+from .kit import CHEF, CODER, DOCTOR, EYES, FALLBACK, FewModels, ask, make_config, make_router, show
 
 CODE, COOK = (np.array(shares, dtype=np.float32) for shares in ((0.9, 0.05), (0.05, 0.9)))
 LOST = np.array((0.01, 0.01), dtype=np.float32)
@@ -116,6 +117,82 @@ def test_a_conversation_with_tools_keeps_the_expert_of_its_first_turn(tmp_path: 
 def test_a_call_or_its_result_is_enough_to_keep_the_expert(tmp_path: Path, trace: Message) -> None:
     talk = (say("write python code"), trace, say("a soup recipe"))
     assert make_router(tmp_path).decide(call_tools(*talk, offers=False)).expert.label == "coder"
+
+
+class Known:
+    """Every call was made by `caller`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    def find(self, call: ToolCall, request: ChatRequest) -> Caller | None:
+        return self.caller
+
+
+CALLED = Message("assistant", (ToolCall("1", "search"), ToolCall("2", "search")))
+RESULT = Message("tool", (ToolResult("1", "search", "soup"),))
+SHOWN = Message("tool", (ToolResult("1", "search", "see"), Image("aGk=")))
+
+
+def know(folder: Path, label: str, model: str = "", *, models: FewModels | None = None) -> Router:
+    router = make_router(folder, models=models)
+    router.heed(Known(Caller(label, model)))
+    return router
+
+
+def test_results_go_to_whoever_called_and_nothing_else_does(tmp_path: Path) -> None:
+    router = know(tmp_path, "doctor")
+    talk = [say("write python code"), CALLED, RESULT, RESULT]
+    decision = router.decide(call_tools(*talk))
+    assert (*told(decision), decision.virtual, decision.confidence) == ("doctor", "context", True, 1.0)
+    for turns in (talk[:1], talk[:2], [*talk, Message("assistant", (Text("Soup."),)), say("thanks")]):
+        assert told(router.decide(call_tools(*turns))) == ("coder", "embedding")
+    assert router.decide(msgspec.structs.replace(call_tools(*talk), model="chef")).expert.label == "chef"
+
+
+@pytest.mark.parametrize(("label", "model", "expert", "stage"), [
+    ("gone", "phi4:14b", "coder", "embedding"), ("dev", "phi4:14b", "coder", "embedding"),
+    ("phi4:14b", "phi4:14b", "phi4:14b", "context"), ("gone:1b", "gone:1b", "coder", "embedding"),
+])
+def test_a_caller_that_is_gone_is_not_waited_for(
+    tmp_path: Path, label: str, model: str, expert: str, stage: str
+) -> None:
+    router = know(tmp_path, label, model, models=FewModels("phi4:14b"))
+    assert told(router.decide(call_tools(say("write python code"), CALLED, RESULT))) == (expert, stage)
+
+
+@pytest.mark.parametrize("turns", [
+    (say("write python code"), CALLED, SHOWN),
+    (say("write python code"), CALLED, RESULT, Message("user", (Image("aGk="),))),
+    (say("write python code"), CALLED, SHOWN, CALLED, RESULT),
+    (say("hi"), Message("assistant", (Text("Hi."),)), say("write python code"), CALLED, SHOWN, show("and here")),
+    (say("write python code"), CALLED, RESULT, Message("assistant", (Image("aGk="),))),
+    (Message("system", (Image("aGk="),)), say("write python code"), CALLED, RESULT),
+    (Message("system", (Image("aGk="),)), say("write python code")),
+    (say("write python code"), Message("assistant", (Image("aGk="),))),
+])
+def test_a_picture_in_the_running_turn_goes_to_an_expert_that_sees(tmp_path: Path, turns: tuple[Message, ...]) -> None:
+    for offers in (True, False):
+        talk = call_tools(*turns, offers=offers)
+        assert told(make_router(tmp_path).decide(talk)) == ("eyes", "vision")
+        assert told(know(tmp_path, "doctor").decide(talk)) == ("eyes", "vision")
+        asleep = FewModels(asleep=["eyes"])
+        assert make_router(tmp_path, models=asleep).decide(talk).expert.label in ("coder", "fallback")
+
+
+def test_a_tools_picture_stays_with_whoever_called_and_sees(tmp_path: Path) -> None:
+    talk = call_tools(say("write python code"), CALLED, SHOWN)
+    second = msgspec.structs.replace(EYES, id=5, label="more eyes")
+    router = make_router(tmp_path, FALLBACK, CODER, EYES, second)
+    router.heed(Known(Caller("more eyes", "")))
+    assert told(router.decide(talk)) == ("more eyes", "context")
+    seeing = msgspec.structs.replace(CODER, vision=True)
+    assert told(make_router(tmp_path, FALLBACK, EYES, seeing).decide(talk)) == ("coder", "embedding")
+
+
+def test_a_tools_picture_of_an_earlier_turn_pins_nothing(tmp_path: Path) -> None:
+    talk = (say("write python code"), CALLED, SHOWN, Message("assistant", (Text("Done."),)), say("now a test"))
+    assert told(make_router(tmp_path).decide(call_tools(*talk))) == ("coder", "embedding")
 
 
 def test_a_picture_keeps_its_expert_in_later_turns_if_it_is_there(tmp_path: Path) -> None:

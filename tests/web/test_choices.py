@@ -15,6 +15,7 @@ from moe.core import (
     Done,
     Heartbeat,
     Message,
+    Refusal,
     Sampling,
     Started,
     Text,
@@ -88,6 +89,19 @@ def test_each_answer_has_a_seed_of_its_own(seed: int | None, seeds: list[int | N
     assert [request.sampling.seed for request in line.asked] == seeds
 
 
+@pytest.mark.parametrize(("first", "second", "together"), [
+    ((4, 3), (9, 2), (4, 5)), ((4, None), (9, 2), (4, None)), ((None, None), (None, None), (None, None)),
+])
+def test_the_details_of_all_are_told_where_all_are_known(
+    first: tuple[int | None, ...], second: tuple[int | None, ...], together: tuple[int | None, ...]
+) -> None:
+    usages = iter(Usage(prompt_tokens=10, cached_tokens=one[0], reasoning_tokens=one[1]) for one in (first, second))
+    asked = ChatRequest(messages=HI, n=2)
+    *_, done = answer_all(asked, lambda _: Answer(DECISION, iter([Done(usage=next(usages))])))[1]
+    assert isinstance(done, Done) and done.usage is not None
+    assert (done.usage.cached_tokens, done.usage.reasoning_tokens) == together
+
+
 def test_an_answer_is_asked_for_when_the_one_before_is_over() -> None:
     line = Line()
     _, pieces = answer_all(ChatRequest(messages=HI, n=2), line)
@@ -130,3 +144,11 @@ def test_whole_answers_are_gathered_apart() -> None:
     done = Done(finish="length")
     assert gathering.finish(done) == Whole(
         text="abc", logprobs=(token,), text_at=2, others=(Whole(thinking="hm", tool_calls=(call,), done=done),))
+
+
+def test_a_refusal_is_gathered_as_the_end_of_the_text() -> None:
+    gathering = Gathering()
+    for piece in (Text("Well"), Refusal(" no"), Refusal(".")):
+        assert gathering.take(piece)
+    whole = gathering.finish(Done())
+    assert (whole.text, whole.refusal, whole.said) == ("Well no.", " no.", "Well")

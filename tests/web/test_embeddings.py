@@ -143,10 +143,10 @@ def test_it_is_listed_and_shown_but_does_not_chat(server: Live, near: FakeOllama
     assert shown["capabilities"] == ["embedding"]
     assert shown["details"]["format"] == "onnx"
     assert (shown["model_info"]["bert.context_length"], shown["model_info"]["bert.embedding_length"]) == (16, 7)
-    for path in ("/v1/chat/completions", "/api/chat", "/api/generate"):
+    for path, verb in (("/v1/chat/completions", "chat"), ("/api/chat", "chat"), ("/api/generate", "generate")):
         reply = ask(server, path=path, model="all-minilm")
         assert_refused(reply, path, 400)
-        assert reply.message == '"all-minilm" does not support chat'
+        assert reply.message == f'"all-minilm" does not support {verb}'
     post(server, "/api/embed", {"model": "all-minilm", "input": "soup"})
     assert not near.requests_to("/api/embed")  # whichever node is up, the vectors are the same
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import socket
@@ -343,11 +344,51 @@ def _patiently() -> Iterator[int]:
 
 def test_a_slot_that_is_not_given_back_stays_taken() -> None:
     guard = make_guard(threads=4)
-    slots = [guard.take_slot(), guard.take_slot()]
+    slots = [guard.take_slot("a"), guard.take_slot("a")]
     with pytest.raises(Busy):
-        guard.take_slot()
+        guard.take_slot("b")
     slots[0].release()
-    guard.take_slot()
+    slots[0].release()  # the second time it is not there any more
+    guard.take_slot("b")
+    with pytest.raises(Busy):
+        guard.take_slot("b")
+
+
+def take_all(guard: Guard, *clients: str) -> dict[str, int]:
+    """How many each gets where they ask in turns until nobody gets any more."""
+    held = dict.fromkeys(clients, 0)
+    is_over = False
+    while not is_over:
+        is_over = True
+        for client in clients:
+            with contextlib.suppress(Busy):
+                guard.take_slot(client)
+                held[client] += 1
+                is_over = False
+    return held
+
+
+def test_no_client_takes_all_threads_and_the_more_ask_the_fewer_each_may_hold() -> None:
+    guard = make_guard()  # 120 for answers
+    assert take_all(guard, "greedy") == {"greedy": 105}
+    assert guard.take_slot("newcomer")
+    assert take_all(make_guard(), "a", "b") == {"a": 56, "b": 56}
+    assert sum(take_all(make_guard(), *map(str, range(200))).values()) == 120
+
+
+def test_a_greedy_client_leaves_threads_for_the_next_one(tmp_path: Path, ollama: FakeOllama) -> None:
+    config = {"server": {"threads": 24, "port": 0, "trusted_proxies": ["127.0.0.1"]},
+              "expert_runner": {"ollama_url": ollama.url}, "rate_limit": {"requests_per_minute": 0}}
+    experts = [{"id": 0, "label": "fallback", "model_name": "gemma3:4b"}, {**ECHO, "id": 1, "label": "parrot"}]
+    with live_server(tmp_path, config=config, experts=experts) as live, contextlib.ExitStack() as streams:
+        for _ in range(14):
+            streams.enter_context(open_stream(live))
+        for path, prompt in (("/api/chat", write_prompt("/api/chat", "x", model="parrot")),
+                             ("/v1/embeddings", {"model": "x", "input": "x"}), ("/api/pull", {"model": "parrot"})):
+            assert_refused(post(live, path, prompt), path, 503)
+        reply = post(live, "/api/chat", write_prompt("/api/chat", "x", model="parrot"),
+                     headers={"X-Forwarded-For": "203.0.113.5"})
+        assert reply.status == 200
 
 
 def test_whose_turn_a_request_uses_up_is_the_client_and_of_an_exempt_one_its_user() -> None:

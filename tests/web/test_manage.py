@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ollama import Client, ResponseError
 
+from moe.core import ChatRequest, Message, Text
 from tests.adversarial.kit import Reply, ask, becomes_true, call, connect, post, read_reply, read_text, write_request
 from tests.adversarial.wire import CHUNKED, chunk, raw
 from tests.backends.tiny import GENERAL
@@ -383,6 +384,60 @@ def test_a_fetched_model_is_deleted_with_its_file_but_another_s_file_never(lone:
     assert "tiny-q4_k_m:latest" not in names(lone)
 
 
+def test_two_owners_files_of_one_name_are_two_models(lone: Live, hub: Hub) -> None:
+    hub.repo, models = "", lone.folder / "models"
+    pulled = [post(lone, "/api/pull", {"model": "hf.co/own/tiny", "stream": False}) for _ in range(2)]
+    hub.files[HUB_FILE] = theirs = TINY + b"theirs"
+    pulled.append(post(lone, "/api/pull", {"model": "hf.co/Two/tiny:Q4_K_M", "stream": False}))
+    hub.files[HUB_FILE] = other = TINY + b"another of theirs"
+    pulled.append(post(lone, "/api/pull", {"model": "hf.co/Two/more", "stream": False}))
+    assert [reply.json for reply in pulled] == [{"status": "success"}] * 4
+    files = {file.name: file.read_bytes() for file in models.iterdir()}
+    assert files == {HUB_FILE: TINY, f"Two-{HUB_FILE}": theirs, f"Two-more-{HUB_FILE}": other}
+    assert remove(lone, "hf.co/own/tiny").status == 200
+    assert sorted(file.name for file in models.iterdir()) == [f"Two-more-{HUB_FILE}", f"Two-{HUB_FILE}"]
+
+
+def test_a_repository_s_own_update_replaces_its_file(lone: Live, hub: Hub) -> None:
+    hub.repo, models = "", lone.folder / "models"
+    (models).mkdir(exist_ok=True)
+    (models / HUB_FILE).write_bytes(b"GGUF by hand")
+    for name in ("hf.co/own/tiny", "hf.co/own/tiny:Q4_K_M"):
+        hub.files[HUB_FILE] = newer = TINY + name.encode()
+        assert post(lone, "/api/pull", {"model": name, "stream": False}).status == 200
+        assert (models / f"own-{HUB_FILE}").read_bytes() == newer
+    assert (models / HUB_FILE).read_bytes() == b"GGUF by hand"
+    assert len(list(models.iterdir())) == 2
+
+
+def test_a_name_that_leads_to_another_file_now_lets_go_of_the_old_one(tmp_path: Path, hub: Hub) -> None:
+    hub.repo, models = "", tmp_path / "models"
+    for folder in (models, tmp_path / "data"):
+        folder.mkdir()
+    (models / HUB_FILE).write_bytes(TINY + b"of an earlier version, which kept no origin")
+    kept = {"name": "hf.co/own/tiny", "source": HUB_FILE.removesuffix(".gguf"), "file": HUB_FILE}
+    (tmp_path / "data" / "aliases.json").write_text(json.dumps({"aliases": [kept]}))
+    with live_server(tmp_path, experts=[{"id": 0, "label": "fallback", "type": "echo"}]) as live:
+        assert post(live, "/api/pull", {"model": "hf.co/own/tiny", "stream": False}).status == 200
+        assert [file.name for file in models.iterdir()] == [f"own-{HUB_FILE}"]
+        assert "hf.co/own/tiny:latest" in names(live)
+
+
+def test_no_error_of_a_pull_tells_where_the_models_are(lone: Live, hub: Hub) -> None:
+    hub.repo, models = "", lone.folder / "models"
+    models.mkdir(exist_ok=True)
+    for name in (HUB_FILE, f"own-{HUB_FILE}", f"own-tiny-{HUB_FILE}"):
+        (models / name).write_bytes(b"GGUF by hand")
+    taken = post(lone, "/api/pull", {"model": "hf.co/own/tiny", "stream": False})
+    hub.sizes[HUB_FILE] = 10**15
+    too_large = post(lone, "/api/pull", {"model": "hf.co/two/tiny", "stream": False})
+    assert "is not the hub's file" in taken.json["error"]
+    assert "no room" in too_large.json["error"]
+    for reply in (taken, too_large):
+        assert reply.status == 500
+        assert str(lone.folder) not in reply.json["error"]
+
+
 def test_a_model_of_a_hub_that_there_is_not(lone: Live, hub: Hub) -> None:
     told = lines(post(lone, "/api/pull", {"model": f"{HUB_NAME}:Q2_K"}))
     assert "has no Q2_K" in told[-1]["error"]
@@ -409,6 +464,67 @@ def test_a_file_that_was_sent_becomes_a_model_of_this_process(lone: Live) -> Non
     assert post(lone, "/api/pull", {"model": "own/tiny:v1", "stream": False}).json == {"status": "success"}
     assert remove(lone, "own/tiny:v1").status == 200
     assert list(models.iterdir()) == []
+
+
+def make_solo(server: Live, name: str = "solo", **more: Any) -> None:
+    path = blob(TINY)
+    assert post(server, path, TINY).status == 201
+    body = {"model": name, "files": {"x.gguf": path.rpartition("/")[2]}, "system": "SYS", "stream": False, **more}
+    assert post(server, "/api/create", body).json == {"status": "success"}
+
+
+def test_a_model_may_be_called_as_its_file_is(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    echo = [{"id": 0, "label": "fallback", "type": "echo"}]
+    with live_server(tmp_path, experts=echo) as live:
+        make_solo(live)
+        assert names(live).count("solo:latest") == 1
+    for _ in ("after a restart", "and another"):
+        with live_server(tmp_path, experts=echo) as live:
+            assert names(live).count("solo:latest") == 1
+            assert post(live, "/api/show", {"model": "solo"}).json["system"] == "SYS"
+            assert call(live, "GET", "/v1/models/solo").json["id"] == "solo"
+            assert call(live, "GET", "/v1/models").status == 200
+            reply = ask(live, model="solo", options={"num_predict": 4}, path="/api/chat")
+            assert (reply.status, reply.headers["x-moe-model"], reply.json["model"]) == (200, "solo", "solo")
+            hello = ChatRequest(model="solo", messages=(Message("user", (Text("hello"),)),))
+            assert [message.text for message in live.gateway.measure(hello)[0].messages] == ["SYS", "hello"]
+
+
+@pytest.mark.parametrize("pairs", [
+    {"a": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "c", "c": "a"}, {"lemoe": "a", "a": "lemoe"}, {"a": ""},
+    {"": "a", "a": ":latest"}, {"fallback": "a", "a": "FALLBACK:latest"}, {"a": "a:latest"}, {"a": "gone"},
+])
+def test_a_file_of_names_that_lead_in_a_ring_harms_nobody(tmp_path: Path, pairs: dict[str, str]) -> None:
+    (tmp_path / "data").mkdir()
+    kept = [{"name": name, "source": source} for name, source in pairs.items()]
+    (tmp_path / "data" / "aliases.json").write_text(json.dumps({"aliases": kept}))
+    with live_server(tmp_path, experts=[{"id": 0, "label": "fallback", "type": "echo"}]) as live:
+        listed = names(live)
+        assert len(listed) == len(set(listed))
+        assert call(live, "GET", "/v1/models").status == 200
+        for name in pairs:
+            assert ask(live, model=name).status in (200, 404)
+            assert post(live, "/api/show", {"model": name or "lemoe"}).status == 200
+            assert post(live, "/api/embed", {"model": name or "a", "input": "x"}).status in (400, 404, 503)
+            assert post(live, "/api/copy", {"source": name or "a", "destination": "copied"}).status == 200
+        assert ask(live).status == 200
+
+
+def test_names_with_ollama_s_registry_and_library_are_those_without(server: Live, ollama: FakeOllama) -> None:
+    ollama.models.add("big:latest")
+    make = {"model": "registry.ollama.ai/library/mario", "from": "library/math", "system": "You are Mario."}
+    assert post(server, "/api/create", {**make, "stream": False}).json == {"status": "success"}
+    assert "mario:latest" in names(server)
+    for name in ("big", "library/big", "registry.ollama.ai/library/big:latest", "https://registry.ollama.ai/library/BIG"):
+        reply = ask(server, model=name, path="/api/chat")
+        assert (reply.status, reply.json["model"], reply.headers["x-moe-model"]) == (200, name, "big:latest"), name
+        assert post(server, "/api/show", {"model": name}).status == 200
+    assert ask(server, model="library/mario").headers["x-moe-expert"] == "math"
+    assert ask(server, model="library/lemoe").headers["x-moe-stage"] != "raw"
+    assert ask(server, model="elsewhere/big").status == 404
+    assert remove(server, "library/big").status == 200
+    assert ollama.models.get("big") is None
 
 
 def test_a_file_that_is_no_model_becomes_none(lone: Live) -> None:
@@ -482,7 +598,7 @@ def test_what_can_be_read_can_be_asked_for_its_head(server: Live, path: str) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/api", "/api/", "/api/nope", "/nowhere", "/api/tags/", "/api/blobs/", "/api/blobs/a/b"]
+    "path", ["/api", "/api/", "/api/nope", "/nowhere", "/api/tags//", "/api/blobs/", "/api/blobs/a/b"]
 )
 def test_an_unknown_path_is_told_as_ollama_tells_it(server: Live, path: str) -> None:
     for method in ("GET", "POST"):

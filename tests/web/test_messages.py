@@ -128,7 +128,7 @@ def test_a_stream_that_breaks_ends_with_an_error_and_nothing_else(server: Live, 
     assert events[-1]["error"]["type"] == "api_error"
     assert events[-1]["request_id"]
     assert "message_stop" not in [event["type"] for event in events]
-    assert "CUDA" not in str(events)
+    assert events[-1]["error"]["message"] == "upstream error: CUDA out of memory"
 
 
 def test_a_client_that_waits_is_kept_alive_by_pings(server: Live, ollama: FakeOllama) -> None:
@@ -206,6 +206,17 @@ def test_what_flask_and_the_guard_refuse_is_told_in_its_words_too(server: Live) 
     assert_error(call(server, "POST", PATH, b""), 400, "invalid_request_error")
 
 
+@pytest.mark.parametrize("path", ["/v1/complete", "/v1/files/a", "/v1/organizations/b/users"])
+def test_a_path_that_nobody_serves_is_told_in_the_words_of_whoever_asks(server: Live, path: str) -> None:
+    for method, body in (("GET", None), ("POST", b"{}")):
+        reply = call(server, method, path, body, headers=VERSION)
+        assert_error(reply, 404, "not_found_error")
+        assert reply.headers["request-id"] == reply.headers["x-request-id"]
+        assert call(server, method, path, body).json["error"]["code"] == "not_found"
+    assert call(server, "GET", "/v1/chat/completions", headers=VERSION).json["error"]["code"] == "method_not_allowed"
+    assert call(server, "GET", "/api/complete", headers=VERSION).body == b"404 page not found"
+
+
 def test_what_is_refused_before_the_application_is_told_in_its_words(server: Live) -> None:
     reply = send(server, b"POST /v1/messages HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
     assert reply.status == 413
@@ -251,6 +262,14 @@ def test_a_count_is_an_estimate_where_the_model_cannot_be_asked(server: Live, ol
     assert ollama.requests_to("/api/chat") == ()
 
 
+def test_a_stream_begins_with_the_estimate_that_a_count_would_give(tmp_path: Path) -> None:
+    expert = {"id": 0, "label": "fallback", "type": "echo", "system_prompt": "Be brief."}
+    with live_server(tmp_path, experts=[expert]) as server:
+        counted = ask(server, "Why is the sky blue?" * 100, path=COUNT).json["input_tokens"]
+        begun = stream(server, messages=[{"role": "user", "content": "Why is the sky blue?" * 100}])[0]
+    assert begun["message"]["usage"]["input_tokens"] == counted > 500
+
+
 def test_a_count_is_exact_where_the_model_is_in_memory(tmp_path: Path) -> None:
     expert = {"id": 0, "label": "fallback", "type": "local", "format": "onnx", "model_path": "general-onnx"}
     with live_server(tmp_path, experts=[expert], models_folder=MODELS) as server:
@@ -277,7 +296,25 @@ def test_the_stop_sequence_that_ended_an_answer_is_told(tmp_path: Path) -> None:
 
 def test_what_was_left_out_is_named(server: Live) -> None:
     tools = [*TOOLS, {"type": "web_search_20250305", "name": "web_search"}]
-    assert "tools.web_search_20250305" in ask(server, tools=tools).headers["x-moe-ignored"]
+    content = [{"type": "container_upload", "file_id": "f"}, {"type": "text", "text": "hi"}]
+    reply = ask(server, tools=tools, messages=[{"role": "user", "content": content}], output_config={"effort": "high"})
+    assert reply.headers["x-moe-ignored"] == (
+        "tools.web_search_20250305, messages.container_upload, output_config.effort")
+
+
+def test_thoughts_are_omitted_for_who_says_so_and_thought_all_the_same(server: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [answer("Hello", thinking="hm hm"), answer("Hello", thinking="hm hm")])
+    thinking = {"type": "adaptive", "display": "omitted"}
+    assert ask(server, thinking=thinking).json["content"] == [
+        {"type": "thinking", "thinking": "", "signature": ""}, {"type": "text", "text": "Hello"}]
+    assert "hm" not in str(stream(server, thinking=thinking))
+    assert [json.loads(request.body)["think"] for request in ollama.requests_to("/api/chat")] == [True, True]
+
+
+def test_an_endless_schema_is_refused_and_nobody_asked(server: Live, ollama: FakeOllama) -> None:
+    config = {"format": {"type": "json_schema", "schema": {"$ref": "#"}}}
+    assert "circle" in assert_error(ask(server, output_config=config), 400, "invalid_request_error")
+    assert ollama.requests_to("/api/chat") == ()
 
 
 def test_the_model_list_speaks_to_whoever_asks(server: Live) -> None:

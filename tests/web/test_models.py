@@ -93,7 +93,7 @@ def test_a_name_is_found_however_it_is_spelt(server: Live, name: str) -> None:
         assert post(server, "/api/show", {key: name}).status == 200
 
 
-@pytest.mark.parametrize("name", ["nobody", "gemma3", "team/phi4", "math:7b", "math/latest", "gpt-4o"])
+@pytest.mark.parametrize("name", ["nobody", "gemma3", "team/phi4", "math:7b", "math/latest", "xgpt-4o"])
 def test_an_unknown_name_is_a_404_in_the_words_of_the_dialect(server: Live, name: str) -> None:
     reply = call(server, "GET", f"/v1/models/{name}")
     assert_refused(reply, "/v1", 404)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ import zstandard
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.adversarial.kit import CHATS, Reply, becomes_true, call, post, write_prompt
+from tests.adversarial.kit import CHATS, Reply, becomes_true, call, connect, post, write_prompt, write_request
 from tests.dialects.golden import GOLDEN
 from tests.fakes import FakeModel, FakeOllama, Step, answer, error_line, fake_ollama, http_error, stall
 from tests.live import Live, live_server, write_config
@@ -114,7 +115,7 @@ def test_a_whole_answer(server: Live, ollama: FakeOllama) -> None:
     assert told["output"][0]["summary"] == [{"type": "summary_text", "text": "hm hm"}]
     assert told["output"][1]["content"][0]["text"] == "Hello to you"
     assert (told["usage"]["input_tokens"], told["usage"]["output_tokens"], told["usage"]["total_tokens"]) == (11, 7, 18)
-    assert told["id"] == f"resp_{reply.headers['x-request-id']}"
+    assert reply.headers["x-request-id"] not in told["id"]
     sent = received(ollama)
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
     assert (sent["think"], sent["options"]["num_predict"]) == ("high", 50)
@@ -148,7 +149,7 @@ def test_a_stream_that_breaks_ends_with_a_failure(server: Live, ollama: FakeOlla
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert events[-1]["response"]["error"]["code"] == "server_error"
     assert "response.completed" not in [event["type"] for event in events]
-    assert "CUDA" not in str(events)
+    assert events[-1]["response"]["error"]["message"].endswith("CUDA out of memory")
 
 
 def test_a_client_that_waits_is_kept_alive_by_comments(server: Live, ollama: FakeOllama) -> None:
@@ -168,7 +169,8 @@ def test_a_picture_goes_to_an_expert_that_sees(server: Live) -> None:
     ({"input": [{"type": "nonsense"}]}, 400, "bad_request"),
     ({"model": "nobody"}, 404, "model_not_found"),
     ({"input": "x" * 150_000}, 413, "request_too_large"),
-    ({"previous_response_id": "resp_1"}, 400, "bad_request"),
+    ({"previous_response_id": "resp_1"}, 400, "previous_response_not_found"),
+    ({"input": [{"type": "item_reference", "id": "msg_1_0"}]}, 400, "item_not_found"),
 ])
 def test_a_refusal_is_told_in_openai_s_words(server: Live, body: dict[str, Any], status: int, code: str) -> None:
     reply = post(server, PATH, {"input": "hi", **body})
@@ -229,6 +231,20 @@ def test_a_prompt_s_length_can_be_asked(server: Live) -> None:
     assert 4 < reply.json["input_tokens"] < 30
 
 
+def test_what_a_model_is_not_told_is_named(server: Live) -> None:
+    call_of_theirs = {"type": "mcp_call", "id": "mcp_1", "name": "f", "arguments": "{}", "server_label": "s"}
+    reply = ask(server, [call_of_theirs, {"role": "user", "content": "hi"}])
+    assert (reply.status, reply.headers["x-moe-ignored"]) == (200, "input.mcp_call")
+
+
+def test_conversations_are_not_compacted_here(server: Live) -> None:
+    for method, body in (("POST", b'{"input":"hi"}'), ("GET", None), ("PUT", b"{}")):
+        reply = call(server, method, f"{PATH}/compact", body)
+        assert (reply.status, reply.json["error"]["code"]) == (404, "not_found")
+        assert "allow" not in reply.headers
+    assert call(server, "POST", f"{PATH}/resp_1", b"{}").status == 405
+
+
 # Compressed bodies
 
 
@@ -269,8 +285,9 @@ def test_a_body_that_is_not_what_it_says_is_refused(server: Live) -> None:
 def test_nothing_is_kept_unless_the_config_says_so(server: Live) -> None:
     told = ask(server, store=True).json
     assert told["store"] is False
-    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
-        assert call(server, method, f"{PATH}/{told['id']}{path}").status == 404
+    for path in ("", "/input_items"):
+        reply = call(server, "GET", f"{PATH}/{told['id']}{path}")
+        assert (reply.status, "privacy.keep_text" in reply.message) == (404, True)
     assert not (server.folder / "data" / "moe.sqlite").exists()
 
 
@@ -299,6 +316,14 @@ def test_a_kept_response_is_the_one_that_was_sent(keeper: Live) -> None:
     streamed = stream(keeper, store=True)
     assert streamed[0]["response"]["id"] == streamed[-1]["response"]["id"]
     assert call(keeper, "GET", f"{PATH}/{streamed[-1]['response']['id']}").json == streamed[-1]["response"]
+
+
+def test_a_kept_response_is_not_streamed(keeper: Live) -> None:
+    name = ask(keeper, store=True).json["id"]
+    reply = call(keeper, "GET", f"{PATH}/{name}?stream=true")
+    assert (reply.status, reply.json["error"]["param"]) == (400, "stream")
+    assert call(keeper, "GET", f"{PATH}/{name}?stream=false").status == 200
+    assert call(keeper, "GET", f"{PATH}/resp_x?stream=true").status == 404
 
 
 def test_no_client_can_choose_the_id_that_its_response_is_kept_under(keeper: Live) -> None:
@@ -370,3 +395,174 @@ def test_a_full_disk_is_no_good_answer(tmp_path: Path, ollama: FakeOllama) -> No
     with live_server(tmp_path, config=config_for(ollama, keep_text=True), experts=EXPERTS) as live:
         assert (ask(live, store=True).status, ask(live).status) == (500, 200)
         assert stream(live, store=True)[-1]["type"] == "response.failed"
+
+
+# What is remembered
+
+
+def name_of(told: dict[str, Any], kind: str) -> dict[str, Any]:
+    """What stands for an item of a reply in the next request."""
+    return {"type": "item_reference", "id": next(item["id"] for item in told["output"] if item["type"] == kind)}
+
+
+def turn(server: Live, given: Any, *, streams: bool, **more: Any) -> dict[str, Any]:
+    told: dict[str, Any] = stream(server, given, **more)[-1]["response"] if streams else ask(server, given, **more).json
+    assert (told["status"], told["store"]) == ("completed", False)
+    return told
+
+
+def seen(ollama: FakeOllama) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in received(ollama)["messages"]]
+
+
+def files_with(folder: Path, text: bytes) -> list[Path]:
+    return [file for file in folder.rglob("*") if file.is_file() and text in file.read_bytes()]
+
+
+@pytest.fixture(params=["server", "keeper"])
+def either(request: pytest.FixtureRequest) -> Live:
+    """With privacy.keep_text, and without."""
+    live: Live = request.getfixturevalue(request.param)
+    return live
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_steps_of_a_loop_name_what_was_said_before(either: Live, ollama: FakeOllama, streams: bool) -> None:
+    ollama.script(MODEL, [answer("I look.", thinking="hm hm", tool_calls=[("weather", {"at": "Rome"})]),
+                          answer("It is sunny."), answer("You are welcome.")])
+    asked: list[Any] = [{"role": "user", "content": "Weather?"}]
+    first = turn(either, asked, streams=streams, tools=[TOOL])
+    made = next(item for item in first["output"] if item["type"] == "function_call")
+    asked += [name_of(first, kind) for kind in ("reasoning", "message", "function_call")]
+    asked += [{"type": "function_call_output", "call_id": made["call_id"], "output": "sunny"}]
+    second = turn(either, asked, streams=streams, tools=[TOOL])
+    said = received(ollama)["messages"][1]
+    assert (said["content"], said["thinking"]) == ("I look.", "hm hm")
+    assert said["tool_calls"][0]["function"] == {"name": "weather", "arguments": {"at": "Rome"}}
+    turn(either, [*asked, name_of(second, "message"), {"role": "user", "content": "Thanks."}], streams=streams)
+    assert seen(ollama) == [("user", "Weather?"), ("assistant", "I look."), ("tool", "sunny"),
+                            ("assistant", "It is sunny."), ("user", "Thanks.")]
+    assert files_with(either.folder, b"I look.") == []
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_conversation_goes_on_from_what_is_remembered(either: Live, ollama: FakeOllama, streams: bool) -> None:
+    ollama.script(MODEL, [answer("Nice to meet you."), answer("You are Bo."), answer("Bye.")])
+    first = turn(either, "I am Bo.", streams=streams)
+    second = turn(either, "Who am I?", streams=streams, previous_response_id=first["id"])
+    for _ in range(2):  # a conversation may fork
+        turn(either, "Bye", streams=streams, previous_response_id=second["id"])
+        assert seen(ollama) == [("user", "I am Bo."), ("assistant", "Nice to meet you."), ("user", "Who am I?"),
+                                ("assistant", "You are Bo."), ("user", "Bye")]
+    assert files_with(either.folder, b"I am Bo.") == []
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_with_store_off_nothing_is_remembered(either: Live, streams: bool) -> None:
+    told = turn(either, "hello", streams=streams, store=False)
+    assert ask(either, previous_response_id=told["id"]).json["error"]["code"] == "previous_response_not_found"
+    reply = ask(either, [name_of(told, "message"), {"role": "user", "content": "And?"}])
+    assert (reply.status, reply.json["error"]["code"]) == (400, "item_not_found")
+    assert call(either, "DELETE", f"{PATH}/{told['id']}").status == 404
+
+
+def test_what_is_remembered_is_not_kept_but_can_be_deleted(either: Live) -> None:
+    told = turn(either, "hello", streams=False)
+    for path in ("", "/input_items"):
+        assert call(either, "GET", f"{PATH}/{told['id']}{path}").status == 404
+    assert call(either, "DELETE", f"{PATH}/{told['id']}").json["deleted"] is True
+    assert call(either, "DELETE", f"{PATH}/{told['id']}").status == 404
+    assert ask(either, previous_response_id=told["id"]).status == 400
+    assert ask(either, [name_of(told, "message")]).status == 400
+
+
+def test_what_is_kept_goes_on_from_what_is_remembered_and_the_other_way_round(keeper: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [answer("One."), answer("Two."), answer("Three.")])
+    first = turn(keeper, "1", streams=False)
+    second = ask(keeper, "2", store=True, previous_response_id=first["id"]).json
+    assert second["store"] is True
+    turn(keeper, [name_of(first, "message"), name_of(second, "message"), {"role": "user", "content": "3"}],
+         streams=False, previous_response_id=second["id"])
+    assert [text for _, text in seen(ollama)] == ["1", "One.", "2", "Two.\nOne.\nTwo.", "3"]
+
+
+def test_no_client_can_choose_or_guess_the_id_of_what_is_remembered(server: Live) -> None:
+    replies = [post(server, PATH, {"input": "hi"}, headers={"X-Request-Id": "mine"}) for _ in range(2)]
+    names = {reply.json["id"].removeprefix("resp_") for reply in replies}
+    assert len(names) == 2
+    assert all(len(name) == 32 and name.isalnum() and "mine" not in name for name in names)
+
+
+def test_what_is_remembered_outlives_a_reload_but_no_restart(tmp_path: Path, ollama: FakeOllama) -> None:
+    with live_server(tmp_path, config=config_for(ollama, keep_text=True), experts=EXPERTS) as live:
+        told = turn(live, "hello", streams=False)
+        write_config(tmp_path, config=config_for(ollama), experts=EXPERTS)
+        assert live.service.reload()
+        assert ask(live, [name_of(told, "message"), {"role": "user", "content": "And?"}]).status == 200
+        assert ask(live, "And?", previous_response_id=told["id"]).status == 200
+    with live_server(tmp_path, config=config_for(ollama), experts=EXPERTS) as live:
+        reply = ask(live, "And?", previous_response_id=told["id"])
+        assert (reply.status, reply.json["error"]["param"]) == (400, "previous_response_id")
+        assert "restart" in reply.message
+
+
+def hear(server: Live, given: str, *, until: bytes) -> bytes:
+    """What came of a stream whose client leaves in its midst."""
+    body = json.dumps({"input": given, "stream": True}).encode()
+    with connect(server) as sock:
+        sock.sendall(write_request("POST", PATH, body, host=f"127.0.0.1:{server.port}"))
+        heard = b""
+        while until not in heard:
+            part = sock.recv(65536)
+            assert part, heard
+            heard += part
+    return heard
+
+
+def test_after_an_answer_that_was_stopped_the_conversation_goes_on(server: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [stall(after=2, for_s=20, chunks=("One ", "two ", "three")), answer("Four.")])
+    heard = hear(server, "Count.", until=b'two "').decode()
+    whole, item = (re.findall(rf'"({kind}_[0-9a-f_]+)"', heard)[0] for kind in ("resp", "msg"))
+    go_on = {"role": "user", "content": "Go on."}
+    assert becomes_true(lambda: ask(server, "x", previous_response_id=whole).status == 200)
+    assert ask(server, [{"type": "item_reference", "id": item}, go_on]).status == 200
+    assert seen(ollama) == [("assistant", "One two "), ("user", "Go on.")]
+    assert ask(server, [go_on], previous_response_id=whole).status == 200
+    assert seen(ollama) == [("user", "Count."), ("assistant", "One two "), ("user", "Go on.")]
+
+
+def test_after_an_answer_that_broke_the_conversation_goes_on(server: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [error_line(after=1, chunks=("one ", "two")), answer("Well.")])
+    events = stream(server, "Count.")
+    name = next(event["item_id"] for event in events if event["type"] == "response.output_text.delta")
+    assert ask(server, [{"type": "item_reference", "id": name}, {"role": "user", "content": "So?"}]).status == 200
+    assert seen(ollama) == [("assistant", "one "), ("user", "So?")]
+
+
+def test_one_request_recalls_no_more_than_a_body_may_carry(server: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [answer("word " * 3000), answer("ok")])
+    told = turn(server, "hello", streams=False)
+    named, size_bytes = name_of(told, "message"), len(json.dumps(told["output"][0], separators=(",", ":")))
+    fitting = [named] * (300_000 // size_bytes)
+    assert ask(server, [named]).status == 200
+    assert ask(server, fitting).json["error"]["code"] == "context_length_exceeded"  # it did get as far as to a model
+    for reply in (ask(server, [*fitting, named]), ask(server, fitting, previous_response_id=told["id"])):
+        assert (reply.status, reply.json["error"]["code"]) == (413, "request_too_large")
+
+
+def test_the_length_of_what_is_remembered_can_be_asked(server: Live) -> None:
+    told = turn(server, "Why is the sky blue? " * 50, streams=False)
+    lengths = [post(server, f"{PATH}/input_tokens", {"input": "And?", **more}).json["input_tokens"]
+               for more in ({}, {"previous_response_id": told["id"]})]
+    assert lengths[1] > lengths[0] + 100
+
+
+def test_the_client_s_own_way_to_go_on_works(server: Live, ollama: FakeOllama) -> None:
+    ollama.script(MODEL, [answer("Nice to meet you."), answer("You are Ada.")])
+    with client(server) as own:
+        told = own.responses.create(model="fallback", input="I am Ada.")
+        assert own.responses.create(model="fallback", input="Who?", previous_response_id=told.id).store is False
+        assert [role for role, _ in seen(ollama)] == ["user", "assistant", "user"]
+        with pytest.raises(openai.BadRequestError) as caught:
+            own.responses.create(model="fallback", input="Who?", previous_response_id="resp_none")
+        assert caught.value.code == "previous_response_not_found"

@@ -8,6 +8,7 @@ from typing import Any
 
 import lxml.html
 
+from .packed import limits_told
 from .pages import Pages
 from .plain import decode
 
@@ -40,7 +41,8 @@ def _parse(data: bytes) -> Any:
         encoding = None
     parser = lxml.html.HTMLParser(encoding=encoding, no_network=True, huge_tree=True, remove_comments=True,
                                   remove_pis=True)
-    return lxml.html.document_fromstring(data, parser=parser)
+    with limits_told():
+        return lxml.html.document_fromstring(data, parser=parser)
 
 
 def _pieces(element: Any) -> Iterator[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -27,15 +30,21 @@ class Package:
         if any(part.flag_bits & _IS_ENCRYPTED for part in parts):
             raise Unreadable("is encrypted: send it without a password")
         if len(parts) > MOST_PARTS or sum(part.file_size for part in parts) > MOST_UNPACKED_BYTES:
-            raise Unreadable("is too large once unpacked")
+            raise Unreadable(f"is too large once unpacked: it has more than {MOST_UNPACKED_BYTES >> 20} MB, or more "
+                             f"than {MOST_PARTS:,} parts")
         self._names = {part.filename for part in parts}
 
     def has(self, name: str) -> bool:
         return name in self._names
 
+    def holds(self, folder: str, pattern: re.Pattern[bytes]) -> bool:
+        """Whether the pattern is found in a part of the folder, as it is written."""
+        return any(pattern.search(self._archive.read(name)) for name in self._names if name.startswith(folder))
+
     def read(self, name: str) -> Any:
         """The root of an XML part. Raises Unreadable for one that defines entities, which no Office program does."""
-        root = etree.fromstring(self._archive.read(name), _PARSER)
+        with limits_told():
+            root = etree.fromstring(self._archive.read(name), _PARSER)
         if root.getroottree().docinfo.internalDTD is not None:
             raise Unreadable("is no sound Office file: it defines entities")
         return root
@@ -59,6 +68,20 @@ class Package:
         if not main:
             raise Unreadable("is damaged: it lacks its main part")
         return main
+
+
+@contextmanager
+def limits_told() -> Iterator[None]:
+    """Around a parser of XML: what is too much for it becomes Unreadable or MemoryError, unlike what is broken."""
+    try:
+        yield
+    except etree.XMLSyntaxError as error:
+        if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError from error
+        if error.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+            raise Unreadable("is too large to be read: a single text in it has more than 10 MB, or it is nested more "
+                             "than 256 deep") from error
+        raise
 
 
 def local(element: Any) -> str:

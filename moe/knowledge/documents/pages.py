@@ -41,10 +41,14 @@ class Pages:
         if not text:
             return
         self._has_text = True
+        self.check_size(len(text) + 1)
         self._size += len(text) + 1
-        if self._size > self._limits.chars:
-            raise Unreadable(f"holds more text than documents.max_chars ({self._limits.chars}) allows")
         self._lines.append(text)
+
+    def check_size(self, more: int) -> None:
+        """Whether so many characters may still be added."""
+        if self._size + more > self._limits.chars:
+            raise Unreadable(f"holds more text than documents.max_chars ({self._limits.chars}) allows")
 
     def join(self, lacking: str) -> str:
         """All of it. Raises Unreadable with the words `lacking` where there is no text."""

@@ -20,14 +20,14 @@ from msgspec import Struct
 from ...config.schema import DocumentsConfig
 from ...config.settings import ROOT
 from ...core import Document
-from ...errors import BadRequest, Busy
+from ...errors import BadRequest
 from .pages import Limits
+from .turns import LOOK_EVERY_S, Turns
 
 MOST_AT_ONCE = 2
 MEMORY_BYTES = 1 << 30
 KEPT_CHARS = 4_000_000
 LONGEST_NAME = 200
-LOOK_EVERY_S = 0.25
 PATIENCE = 4  # a file waits for its turn as long as so many others may take
 NAMELESS = "the file"
 
@@ -47,29 +47,27 @@ class Reader:
 
     def __init__(self, config: DocumentsConfig) -> None:
         self._config = config
-        self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._turns = Turns(MOST_AT_ONCE)
         self._lock = threading.Lock()
         self._kept: OrderedDict[bytes, str] = OrderedDict()
         self._kept_chars = 0
 
-    def read(self, document: Document, *, watch: Callable[[], None]) -> str:
-        """Its text. `watch` is called while it waits; what that raises ends the reading.
+    def read(self, document: Document, *, watch: Callable[[], None], client: str = "", called: str = "") -> str:
+        """Its text. `watch` is called while it waits; what that raises ends the reading. It takes a turn of `client`,
+        who knows it as `called`, "" for by its name.
 
         Raises BadRequest, which names the file, and Busy.
         """
-        name = name_of(document)
+        name = called or name_of(document)
         data = self._decode(document, name)
         key = hashlib.sha256(data).digest()
         text = self._recall(key)
         if text is None:
-            self._await_place(watch)
-            try:
+            with self._turns.take(client, watch=watch, patience_s=PATIENCE * self._config.timeout_s):
                 text = self._recall(key)  # somebody else's, meanwhile
                 if text is None:
                     text = self._read(data, name, watch)
                     self._keep(key, text)
-            finally:
-                self._places.release()
         return text
 
     def _decode(self, document: Document, name: str) -> bytes:
@@ -84,13 +82,6 @@ class Reader:
             raise BadRequest(f"{name} is larger than documents.max_bytes ({limit}) allows")
         return data
 
-    def _await_place(self, watch: Callable[[], None]) -> None:
-        deadline = time.monotonic() + PATIENCE * self._config.timeout_s
-        while not self._places.acquire(timeout=LOOK_EVERY_S):
-            watch()
-            if time.monotonic() > deadline:
-                raise Busy
-
     def _read(self, data: bytes, name: str, watch: Callable[[], None]) -> str:
         told = self._run(data, name, watch)
         if told.detail:
@@ -104,23 +95,24 @@ class Reader:
         limit_s = self._config.timeout_s
         limits = Limits(pages=self._config.max_pages, chars=self._config.max_chars, cpu_s=math.ceil(limit_s) + 1,
                         memory_bytes=MEMORY_BYTES)
-        sent: bytes | None = msgspec.json.encode(limits) + b"\n" + data
+        sent = msgspec.json.encode(limits) + b"\n" + data
         deadline = time.monotonic() + limit_s
+        said: list[bytes] = []
         with subprocess.Popen([sys.executable, "-B", "-m", "moe.knowledge.documents.reading"], cwd=ROOT,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+            # In a thread, since `communicate` with a time limit forgets what it has not sent by then.
+            talk = threading.Thread(target=lambda: said.append(child.communicate(sent)[0]), daemon=True)
+            talk.start()
             try:
-                while True:
-                    try:
-                        said, _ = child.communicate(sent, timeout=LOOK_EVERY_S)
-                        break
-                    except subprocess.TimeoutExpired:
-                        sent = None  # it goes on with what it has
+                while talk.is_alive():
+                    talk.join(LOOK_EVERY_S)
                     watch()
-                    if time.monotonic() > deadline:
+                    if talk.is_alive() and time.monotonic() > deadline:
                         raise BadRequest(f"{name} takes longer to read than documents.timeout_s ({limit_s:g}) allows")
             finally:
                 child.kill()
-        return _understand(said, child.returncode)
+                talk.join()
+        return _understand(b"".join(said), child.returncode)
 
     def _recall(self, key: bytes) -> str | None:
         with self._lock:

@@ -19,7 +19,6 @@ from .kinds import tell_kind
 from .pages import Limits, Pages, Unreadable
 
 SPARE_S = 5
-TOO_MUCH = "takes more memory to read than it may have"
 _FORBIDDEN = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "ctypes.",
               "shutil.", "urllib.", "http.client", "ftplib.", "smtplib.")
 
@@ -31,7 +30,7 @@ def main() -> int:
     try:
         told = _read(sys.stdin.buffer.read(), limits)
     except MemoryError:
-        told = {"fault": TOO_MUCH}
+        told = {"fault": f"takes more memory to read than the {limits.memory_bytes >> 20} MB that it may have"}
     except RecursionError:
         told = {"fault": "is nested too deeply to be read"}
     sys.stdout.buffer.write(msgspec.json.encode(told))

@@ -1,4 +1,4 @@
-"""The text of a Word file: paragraphs, lists, tables, text boxes, notes; nothing that was deleted."""
+"""The text of a Word file: paragraphs, lists, tables, text boxes, notes, headers; nothing that was deleted."""
 
 from __future__ import annotations
 
@@ -20,12 +20,23 @@ def read(data: bytes, pages: Pages) -> str:
     for kind in ("footnotes", "endnotes"):
         for part in package.find_targets(main, kind).values():
             _add(pages, package.read(part))
+    _add_edges(pages, package, main)
     return pages.join("has no text: if it holds pictures of pages, send them as images")
 
 
 def _add(pages: Pages, root: Any) -> None:
     for block in _blocks(root):
         pages.add(block)
+
+
+def _add_edges(pages: Pages, package: Package, main: str) -> None:
+    """What stands above and below each page, once."""
+    found = [block.strip() for kind in ("header", "footer") for part in package.find_targets(main, kind).values()
+             for block in _blocks(package.read(part))]
+    if any(found):
+        pages.begin("headers and footers")
+    for text in dict.fromkeys(found):
+        pages.add(text)
 
 
 def _blocks(parent: Any) -> Iterator[str]:

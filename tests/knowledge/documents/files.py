@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 
@@ -76,10 +77,24 @@ def relate(*targets: tuple[str, str, str]) -> str:
     return f'<Relationships xmlns="{RELATIONS}">{rows}</Relationships>'
 
 
-def make_word(body: str, notes: str = "", *, prolog: str = "") -> bytes:
+def draw_pdf(content: bytes, form: bytes = b"") -> bytes:
+    """One page with this content, packed, and a form that it may call upon by the name of /Form."""
+    packed = [zlib.compress(each, 1) for each in (content, form)]
+    page = (b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R "
+            b"/Resources << /Font << >> /XObject << /Form 5 0 R >> >> >>")
+    drawn = [b"<< /Length %d /Filter /FlateDecode %s >>\nstream\n%s\nendstream" % (len(each), kind, each)
+             for kind, each in zip((b"", b"/Subtype /Form /Resources << /Font << >> >>"), packed, strict=True)]
+    return assemble_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>", page,
+                         *drawn])
+
+
+def make_word(body: str, notes: str = "", *, prolog: str = "", **edges: str) -> bytes:
+    """`edges` are headers and footers, by the names of their parts."""
     parts = {
         "_rels/.rels": relate(("rId1", "officeDocument", "word/document.xml")),
-        "word/_rels/document.xml.rels": relate(("rId1", "footnotes", "footnotes.xml")),
+        "word/_rels/document.xml.rels": relate(("rId1", "footnotes", "footnotes.xml"), *(
+            (name, name.rstrip("0123456789"), f"{name}.xml") for name in edges)),
+        **{f"word/{name}.xml": f'<w:hdr xmlns:w="{WORD}">{text}</w:hdr>' for name, text in edges.items()},
         "word/document.xml": f'{prolog}<w:document xmlns:w="{WORD}"><w:body>{body}</w:body></w:document>',
     }
     if notes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import pytest
 from moe.config.schema import DocumentsConfig
 from moe.core import Document
 from moe.errors import BadRequest
-from moe.knowledge.documents.reader import Reader, name_of
+from moe.knowledge.documents.reader import MOST_AT_ONCE, Reader, name_of
 from tests.knowledge.documents.files import assemble_pdf, document, make_pdf
 
 
@@ -29,14 +30,15 @@ def children() -> list[str]:
     return [line for line in told.stdout.splitlines() if "documents.reading" in line]
 
 
-def endless() -> Document:
-    """A page that takes minutes: small once packed, and with very much to draw."""
-    packed = zlib.compress(b"BT /F1 9 Tf (x) Tj ET\n" * 3_000_000)
+def endless(mark: str = "x") -> Document:
+    """Pages that take minutes: small once packed, and with much to draw."""
+    packed = zlib.compress(b"BT /F1 9 Tf (%s) Tj ET\n" % mark.encode() * 150_000)
     page = (b"<< /Length %d /Filter /FlateDecode >>\nstream\n" % len(packed)) + packed + b"\nendstream"
+    kids = b" ".join(b"%d 0 R" % number for number in range(4, 34))
     return document(assemble_pdf([
-        b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R /Resources << /Font << >> >> >>", page,
-    ]), "slow.pdf")
+        b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [" + kids + b"] /Count 30 >>", page,
+        *[b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 3 0 R /Resources << /Font << >> >> >>"] * 30,
+    ]), f"slow {mark}.pdf")
 
 
 def refusal(config: DocumentsConfig, asked: Document, watch: Callable[[], None] = unwatched) -> str:
@@ -65,6 +67,12 @@ def test_each_refusal_names_the_file() -> None:
     assert refusal(small, Document("no base64!", "", "x.pdf")) == "x.pdf: invalid base64 data"
 
 
+def test_a_file_arrives_whole_however_slowly_its_reader_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moe.knowledge.documents.reader.LOOK_EVERY_S", 0.001)
+    text = "a line\n" * 50_000  # more than a pipe holds
+    assert Reader(DocumentsConfig(timeout_s=5)).read(document(text.encode()), watch=unwatched) == text.rstrip()
+
+
 def test_base64_may_be_wrapped() -> None:
     assert Reader(DocumentsConfig()).read(Document("aGVs\r\nbG8=\n"), watch=unwatched) == "hello"
 
@@ -72,7 +80,7 @@ def test_base64_may_be_wrapped() -> None:
 def test_a_file_that_takes_too_long_is_given_up_and_its_process_with_it() -> None:
     began = time.monotonic()
     told = refusal(DocumentsConfig(timeout_s=1), endless())
-    assert told == "slow.pdf takes longer to read than documents.timeout_s (1) allows"
+    assert told == "slow x.pdf takes longer to read than documents.timeout_s (1) allows"
     assert time.monotonic() - began < 4
     assert children() == []
 
@@ -117,6 +125,33 @@ def test_eight_at_once_are_read_two_by_two() -> None:
 )
 def test_a_name_is_fit_for_a_line(name: str, shown: str) -> None:
     assert name_of(Document("", "", name)) == shown
+
+
+def test_a_refusal_calls_a_file_as_its_client_does() -> None:
+    with pytest.raises(BadRequest) as caught:
+        Reader(DocumentsConfig()).read(document(b"", ""), watch=unwatched, called="messages[0].content[1]")
+    assert caught.value.message == "messages[0].content[1] is empty"
+
+
+def test_the_slow_files_of_one_client_keep_those_of_another_waiting_for_one_at_most() -> None:
+    reader, ended = Reader(DocumentsConfig(timeout_s=2)), list[str]()
+
+    def read(asked: Document, client: str) -> None:
+        with contextlib.suppress(BadRequest):
+            reader.read(asked, watch=unwatched, client=client)
+        ended.append(client)
+
+    with ThreadPoolExecutor(13) as pool:
+        slow = [pool.submit(read, endless(mark), "a") for mark in "abcdefgh"]
+        while len(children()) < MOST_AT_ONCE:
+            time.sleep(0.02)
+        for good in [pool.submit(read, document(make_pdf(f"Text {i}.")), "b") for i in range(5)]:
+            good.result()
+        before = ended.count("a")
+        for each in slow:
+            each.result()
+    assert before <= 2 * MOST_AT_ONCE
+    assert ended.count("b") == 5
 
 
 def test_a_file_is_no_more_than_it_says_in_base64() -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
-import zlib
+import zipfile
 from datetime import date
+from io import BytesIO
 
 import msgspec
+import openpyxl
 import pytest
+from openpyxl.worksheet.formula import ArrayFormula
 
 from moe.config.settings import ROOT
 from moe.knowledge.documents.pages import Limits
 from tests.knowledge.documents.files import (
-    assemble_pdf,
+    draw_pdf,
     encrypt_pdf,
     make_pdf,
     make_sheets,
@@ -75,6 +78,52 @@ def test_slides_come_in_the_order_they_are_shown_with_their_notes() -> None:
 def test_a_workbook_is_read_row_by_row() -> None:
     made = make_sheets(Costs=[["item", "price", "on"], ["tea", 2.0, date(2024, 5, 1)], [], [None, 2.5]], Empty=[])
     assert text_of(made) == "[sheet Costs]\nitem | price | on\ntea | 2 | 2024-05-01\n | 2.5\n\n[sheet Empty]"
+
+
+def test_what_stands_on_each_page_of_a_word_file_is_read_once() -> None:
+    made = make_word(paragraph("the text"), header1=paragraph("Our company"), header2=paragraph("Our company"),
+                     footer1=paragraph("secret"))
+    assert text_of(made) == "the text\n\n[headers and footers]\nOur company\nsecret"
+
+
+def test_a_cell_far_off_is_called_by_its_place_and_empty_columns_are_left_out() -> None:
+    book = openpyxl.Workbook()
+    book.active["XFD1048576"] = "far"
+    book.create_sheet("Table").append([None, None, "a", "b"])
+    book["Table"].append([None, None, None, 2])
+    book["Table"]["Z3"] = "aside"
+    book["Table"]["D3"] = "x"
+    assert text_of(save_book(book)) == ("[sheet Sheet, from cell XFD1048576]\nfar\n\n"
+                                        "[sheet Table, from cell C1]\na | b\n | 2\n | x | Z3: aside")
+
+
+def test_a_formula_that_nobody_has_calculated_is_shown_itself() -> None:
+    book = openpyxl.Workbook()
+    book.active.append([2, "=A1*2", "=Other!A1"])
+    book.active["D1"] = ArrayFormula("D1:D2", "=SUM(A1:A2*2)")
+    book.create_sheet("Other").append([7])
+    assert text_of(save_book(book)) == "[sheet Sheet]\n2 | =A1*2 | =Other!A1 | =SUM(A1:A2*2)\n\n[sheet Other]\n7"
+
+
+def test_a_formula_with_a_value_is_its_value() -> None:
+    book = openpyxl.Workbook()
+    book.active.append([2, "=A1*2"])
+    made = rewrite(save_book(book), "xl/worksheets/sheet1.xml", b"<v></v>", b"<v>4</v>")
+    assert text_of(made) == "[sheet Sheet]\n2 | 4"
+
+
+def save_book(book: openpyxl.Workbook) -> bytes:
+    written = BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+def rewrite(packed: bytes, name: str, old: bytes, new: bytes) -> bytes:
+    """The archive with something else in one of its parts."""
+    with zipfile.ZipFile(BytesIO(packed)) as archive:
+        parts = {each: archive.read(each) for each in archive.namelist()}
+    assert old in parts[name]
+    return pack(parts | {name: parts[name].replace(old, new)})
 
 
 def test_a_web_page_is_read_without_its_scripts() -> None:
@@ -146,16 +195,40 @@ def test_entities_of_entities_do_not_grow() -> None:
 def test_an_archive_that_unpacks_without_end_is_not_unpacked() -> None:
     bomb = pack({"word/document.xml": bytes(201 << 20)})
     assert len(bomb) < 1 << 20
-    assert fault_of(bomb) == "is too large once unpacked"
+    assert fault_of(bomb) == "is too large once unpacked: it has more than 200 MB, or more than 10,000 parts"
 
 
-def test_a_page_that_unpacks_without_end_is_not_unpacked() -> None:
-    packed = zlib.compress(b"BT (x) Tj ET " * (40 << 20), 1)
-    page = (b"<< /Length %d /Filter /FlateDecode >>\nstream\n" % len(packed)) + packed + b"\nendstream"
-    bomb = assemble_pdf([b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-                         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R "
-                         b"/Resources << /Font << >> >> >>", page])
-    assert fault_of(bomb) == "is damaged: it cannot be read as PDF"
+TEXT = b"BT (x) Tj ET\n"
+
+
+@pytest.mark.parametrize(("made", "words"), [
+    (draw_pdf(TEXT * (40 << 20 >> 2)), "a part of it holds more than 75,000,000 bytes once unpacked"),
+    (draw_pdf(TEXT * 400_000), "what draws page 1 has 5,200,000 bytes once unpacked, more than the 4,000,000"),
+    (draw_pdf(b"/Form Do", TEXT * 400_000), "what draws page 1 has 5,200,000 bytes once unpacked"),
+])
+def test_a_page_that_unpacks_without_end_is_called_too_large_and_not_damaged(made: bytes, words: str) -> None:
+    assert fault_of(made).startswith(f"is too large to be read: {words}")
+
+
+def test_a_drawing_without_text_may_be_large_for_it_is_not_read() -> None:
+    assert fault_of(draw_pdf(b"1 2 3 4 5 6 c\n" * 400_000)).startswith("has no text")
+
+
+def test_a_form_that_is_broken_is_gone_without() -> None:
+    made = draw_pdf(b"BT (hello) Tj ET /Form Do", b"x").replace(b"/Subtype /Form", b"/Subtype /Form /Filter /None")
+    assert text_of(made) == "[page 1]\nhello"
+
+
+@pytest.mark.parametrize("body", [paragraph("x" * 11_000_000), "<w:p>" * 300 + "</w:p>" * 300])
+def test_a_word_file_beyond_the_parser_is_called_too_large_and_not_damaged(body: str) -> None:
+    assert fault_of(make_word(body)) == (
+        "is too large to be read: a single text in it has more than 10 MB, or it is nested more than 256 deep")
+
+
+@pytest.mark.parametrize("made", [make_word(paragraph("x") * 500_000), b"<html><body>" + b"<p>x" * 1_000_000])
+def test_what_takes_too_much_memory_is_not_called_damaged(made: bytes) -> None:
+    small = Limits(pages=20, chars=50_000_000, cpu_s=20, memory_bytes=200 << 20)
+    assert fault_of(made, small) == "takes more memory to read than the 200 MB that it may have"
 
 
 def test_what_lies_deep_is_read_or_refused_and_never_left_out() -> None:
@@ -165,7 +238,7 @@ def test_what_lies_deep_is_read_or_refused_and_never_left_out() -> None:
 
 def test_memory_has_an_end() -> None:
     small = Limits(pages=20, chars=500_000_000, cpu_s=20, memory_bytes=200 << 20)
-    assert fault_of(b"a" * (120 << 20), small) == "takes more memory to read than it may have"
+    assert fault_of(b"a" * (120 << 20), small) == "takes more memory to read than the 200 MB that it may have"
 
 
 @pytest.mark.parametrize("deed", [
