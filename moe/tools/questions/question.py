@@ -15,7 +15,8 @@ LONGEST = 400
 
 _BLANKS = re.compile(r"\s+")
 _OPENINGS = re.compile(
-    r"[¿¡ ]*(?:please|pls|hey(?: there)?|hi(?: there)?|hello|ok(?:ay)?|quick question|i (?:need|want|would like) to know|"
+    r"[¿¡ ]*(?:please|pls|hey(?: there)?|hi(?: there)?|hello|ok(?:ay)?|quick question|"
+    r"i (?:need|want|would like) to know|"
     r"(?:can|could|would|will) you(?: please)?(?: quickly)?(?: tell me| give me)?|(?:please )?tell me|give me|"
     r"do you know|let me know|"
     r"bitte|hallo|kurze frage|(?:kannst|könntest) du(?: mir)?(?: bitte)?(?: mal)?(?: sagen)?|"
