@@ -6,7 +6,8 @@ MoeError
 │   ├── BadRequest 400          ├── Forbidden 403        ├── NotFound 404 ── ModelNotFound
 │   ├── MethodNotAllowed 405    ├── RequestTimeout 408   ├── TooLarge 413
 │   ├── UnknownEncoding 415     ├── TooManyRequests 429
-│   └── HeadersTooLarge 431
+│   ├── HeadersTooLarge 431
+│   └── ToolError 422           a tool cannot work it out ── BadArguments 400, UnknownTool 404, ToolTimeout 504
 ├── Unavailable 503             nothing could answer ── Busy (no thread or place is free)
 ├── Unanswered 503              every candidate failed
 └── BackendError                one upstream failed; dispatch decides what follows
@@ -116,6 +117,39 @@ class TooManyRequests(RequestError):
 class HeadersTooLarge(RequestError):
     status = 431
     code = "headers_too_large"
+
+
+class ToolError(RequestError):
+    """A tool has no answer to this; the message says why."""
+
+    status = 422
+    code = "tool_error"
+
+
+class BadArguments(ToolError):
+    """`faults` pairs the path of each wrong argument with what is wrong with it."""
+
+    status = 400
+    code = "invalid_arguments"
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(f"{path}: {fault}" for path, fault in faults), param=faults[0][0])
+        self.faults = faults
+
+
+class UnknownTool(ToolError):
+    """There is no such tool, or it is disabled."""
+
+    status = 404
+    code = "unknown_tool"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no tool '{name}'")
+
+
+class ToolTimeout(ToolError):
+    status = 504
+    code = "tool_timeout"
 
 
 class Unavailable(MoeError):

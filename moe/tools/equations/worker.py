@@ -1,0 +1,148 @@
+"""The process that solves, seen from the server: started when first needed, ended when it takes too long."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...config.settings import ROOT
+from ...errors import ToolError, ToolTimeout
+
+log = logging.getLogger("moe.tools")
+
+LIMIT_S = 1.5
+START_S = 20.0
+LONGEST_ANSWER = 1_000_000
+TOO_LONG = "this takes too long to work out"
+
+
+class Worker:
+    """A Solver with one process, which serves one task at a time. Thread-safe; `close` ends it for good."""
+
+    def __init__(self, *, limit_s: float = LIMIT_S) -> None:
+        self._limit_s = limit_s
+        self._gate = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, if there is one."""
+        child = self._child
+        return child.pid if child else None
+
+    def solve(self, task: str, arguments: Mapping[str, Any]) -> Any:
+        """Raises ToolError, and ToolTimeout after `limit_s`, in which the time it takes to start is not counted."""
+        deadline = time.monotonic() + self._limit_s
+        if not self._gate.acquire(timeout=self._limit_s):
+            raise ToolTimeout("the solver is busy with other tasks")
+        try:
+            begun = time.monotonic()
+            child = self._ready()
+            deadline += time.monotonic() - begun
+            return self._ask(child, msgspec.json.encode({"task": task, "arguments": arguments}) + b"\n", deadline)
+        finally:
+            self._gate.release()
+
+    def warm(self) -> None:
+        """Starts the process, so that the first task need not wait for it."""
+        with self._gate:
+            self._ready()
+
+    def _warm_again(self) -> None:
+        try:
+            self.warm()
+        except ToolError as error:
+            log.info("the solver was not started again: %s", error)
+
+    def close(self) -> None:
+        """Ends the process, at once even if it is at work."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.kill()
+        with self._gate:
+            self._end()
+
+    def _ready(self) -> subprocess.Popen[bytes]:
+        if self._closed:
+            raise ToolError("the solver has ended")
+        if self._child is not None and self._child.poll() is None:
+            return self._child
+        self._end()
+        try:
+            self._child = _start()
+        except OSError as error:
+            raise ToolError(f"the solver cannot be started: {error.strerror}") from error
+        if _read_line(self._child, time.monotonic() + START_S) != b"ready":
+            self._end()
+            raise ToolError("the solver cannot be started")
+        if self._closed:
+            self._end()
+            raise ToolError("the solver has ended")
+        return self._child
+
+    def _ask(self, child: subprocess.Popen[bytes], sent: bytes, deadline: float) -> Any:
+        try:
+            _write(child, sent)
+            line = _read_line(child, deadline)
+        except OSError:
+            line = b""
+        if line is None:
+            self._end()
+            threading.Thread(target=self._warm_again, name="solver", daemon=True).start()
+            raise ToolTimeout(TOO_LONG)
+        try:
+            told = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            log.info("the solver ended without an answer")
+            self._end()
+            raise ToolError("this cannot be worked out within the memory allowed") from None
+        if "error" in told:
+            raise ToolError(str(told["error"]))
+        return told["done"]
+
+    def _end(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "moe.tools.equations.solving"], cwd=ROOT, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+
+
+def _write(child: subprocess.Popen[bytes], sent: bytes) -> None:
+    """The child reads whenever it is idle, so this does not wait."""
+    if child.stdin is not None:
+        child.stdin.write(sent)
+        child.stdin.flush()
+
+
+def _read_line(child: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+    """None where none comes in time; short of its end where the process ended."""
+    if child.stdout is None:
+        return b""
+    reach, said = child.stdout.fileno(), bytearray()
+    poll = select.poll()
+    poll.register(reach, select.POLLIN)
+    while not said.endswith(b"\n"):
+        left_ms = (deadline - time.monotonic()) * 1000
+        if left_ms <= 0 or not poll.poll(left_ms):
+            return None
+        got = os.read(reach, 65536)
+        said += got
+        if not got or len(said) > LONGEST_ANSWER:
+            return b""
+    return bytes(said).strip()

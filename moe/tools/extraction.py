@@ -1,0 +1,88 @@
+"""What a regular expression finds, within a time."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import regex
+
+from ..errors import ToolError, ToolTimeout
+from .base import Language, Outcome, Setting, tool
+from .digests import encode, one_line, show
+
+LONGEST_PATTERN = 2_000
+LONGEST_TEXT = 200_000
+MOST_SHOWN = 100
+MOST_SHOWN_CHARS = 100_000
+LIMIT_S = 0.8
+
+# Calls of a group within itself: they take memory without end.
+_CALL = regex.compile(r"(?<!\\)\(\?(?:R|[+-]?[0-9]|&|P>)")
+_FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
+_TOLD: dict[Language, tuple[str, str, str]] = {
+    "en": ("No match for {pattern}", "1 match for {pattern}: {found}", "{n} matches for {pattern}: {found}"),
+    "de": ("Kein Treffer für {pattern}", "1 Treffer für {pattern}: {found}", "{n} Treffer für {pattern}: {found}"),
+    "es": ("Ninguna coincidencia de {pattern}", "1 coincidencia de {pattern}: {found}",
+           "{n} coincidencias de {pattern}: {found}"),
+}
+
+
+@tool("texts")
+def regex_extract(pattern: str, text: str, flags: str = "", *, setting: Setting) -> Outcome:
+    r"""Finds every match of a regular expression in a text. Example: \d{4} in "2025 and 2026" gives 2 matches.
+
+    pattern: the regular expression, in Python's syntax
+    text: where it is searched
+    flags: letters of i (case does not matter), m (^ and $ at each line), s (a dot is a line end too)
+    """
+    if len(text) > LONGEST_TEXT:
+        raise ToolError(f"a text of more than {LONGEST_TEXT} characters")
+    encode(text)
+    encode(pattern)
+    count, matches = _search(_compile(pattern, flags), text)
+    shown = ", ".join(one_line(each) if isinstance(each, str) else _in_brackets(each) for each in matches[:20])
+    told = _TOLD[setting.language][min(count, 2)]
+    line = told.format(n=count, pattern=show(pattern), found=shown + (", …" if count > 20 else ""))
+    return Outcome(result={"count": count, "matches": matches}, text=line)
+
+
+def _in_brackets(groups: list[str | None]) -> str:
+    return f"({', '.join('-' if each is None else one_line(each) for each in groups)})"
+
+
+def _compile(pattern: str, flags: str) -> regex.Pattern[str]:
+    if len(pattern) > LONGEST_PATTERN:
+        raise ToolError(f"a pattern of more than {LONGEST_PATTERN} characters")
+    if _CALL.search(pattern):
+        raise ToolError("a pattern that calls itself or a group of its own is not accepted")
+    bits = regex.VERSION0
+    for letter in flags[:20].lower().replace(",", "").replace(" ", ""):
+        if letter not in _FLAGS:
+            raise ToolError(f"unknown flag {one_line(letter)}; flags are letters of i, m and s")
+        bits |= _FLAGS[letter]
+    try:
+        return regex.compile(pattern, bits, cache_pattern=False)
+    except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, KeyError, IndexError) as error:
+        raise ToolError(f"not a regular expression: {show(str(error))}") from error
+
+
+def _search(pattern: regex.Pattern[str], text: str) -> tuple[int, list[Any]]:
+    """How many there are, and the first of them: the whole match, its group, or a list of its groups."""
+    end = monotonic() + LIMIT_S
+    count, room = 0, MOST_SHOWN_CHARS
+    matches: list[Any] = []
+    try:
+        for found in pattern.finditer(text, timeout=LIMIT_S, concurrent=True):
+            count += 1
+            if monotonic() > end:
+                raise TimeoutError
+            if len(matches) < MOST_SHOWN and room > 0:
+                each = list(found.groups()) if pattern.groups > 1 else found[pattern.groups]
+                room -= sum(len(part or "") for part in each) if isinstance(each, list) else len(each or "")
+                matches.append(each)
+    except TimeoutError as error:
+        raise ToolTimeout(f"the pattern takes more than {LIMIT_S} s on this text") from error
+    except (MemoryError, RecursionError, regex.error) as error:
+        raise ToolError("the pattern needs more memory on this text than it may have") from error
+    return count, matches

@@ -1,0 +1,1 @@
+"""Amounts of one unit in another, exactly where the factor is exact."""
