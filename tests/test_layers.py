@@ -18,7 +18,7 @@ FLOORS = (
     {"config", "metrics", "log", "hub", "aliases"},
     {"engines"},
     {"embed", "weights", "store"},
-    {"backends", "dialects", "routing", "encoders", "knowledge"},
+    {"backends", "dialects", "routing", "encoders", "knowledge", "tools"},
     {"pipeline", "judge", "training"},
     {"upstreams", "web"},
     {"build"},
@@ -47,6 +47,10 @@ PLACES = {
     "openpyxl": {"moe/knowledge/documents/sheets.py"},
     "lxml": {"moe/knowledge/documents/html.py", "moe/knowledge/documents/packed.py"},
     "sqlite3": {"moe/store"},
+    "sympy": {"moe/tools/equations"},
+    "mpmath": {"moe/tools/equations", "moe/tools/arithmetic"},
+    "pint": {"moe/tools/units/registry.py"},
+    "babel": {"moe/tools/dates/writing.py"},
 }
 HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "sentencepiece", "torch", "llama_cpp")
 

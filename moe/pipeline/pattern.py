@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 LONGEST = 1000
 # A pattern with its counted repeats written out may have so many parts; the engine does write them out.

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .arithmetic import TOOLS as ARITHMETIC
 from .base import Setting, Tool
+from .dates.tools import TOOLS as DATES
+from .digests import base64_codec, hash_text
+from .equations.tools import solve_equation
+from .extraction import regex_extract
+from .figures import statistics_calc
+from .integers import gcd_lcm, prime_factorize, roman_numeral
+from .json_queries import json_query
+from .loans import loan_payment
+from .networks import subnet_calc
+from .prose import text_analyze
+from .questions import algebra, arithmetic, dates, measures, networks, texts
 from .questions.recogniser import Recogniser
 from .toolbox import Toolbox
+from .units.conversion import unit_convert
 
-TOOLS: tuple[Tool, ...] = ()
-FAMILIES = ()
+TOOLS: tuple[Tool, ...] = (
+    *ARITHMETIC, solve_equation, prime_factorize, gcd_lcm, roman_numeral, *DATES, unit_convert, statistics_calc,
+    loan_payment, hash_text, base64_codec, subnet_calc, regex_extract, text_analyze, json_query,
+)
+FAMILIES = (arithmetic, algebra, dates, measures, networks, texts)
 
 
 def open_toolbox(setting: Setting, *, disabled: Iterable[str] = ()) -> Toolbox:
@@ -19,6 +35,7 @@ def open_toolbox(setting: Setting, *, disabled: Iterable[str] = ()) -> Toolbox:
 
 
 def open_recogniser(toolbox: Toolbox) -> Recogniser:
+    """Of all questions that some tool in the box may answer."""
     return Recogniser(
         toolbox,
         readers=(reader for family in FAMILIES for reader in family.READERS),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moe.tools.base import Setting
+from moe.tools.equations.worker import Worker
 from moe.tools.known import open_recogniser, open_toolbox
 from moe.tools.questions.recogniser import Recogniser
 from moe.tools.toolbox import Toolbox
@@ -65,8 +68,10 @@ def test_an_ordinary_prompt_is_left_to_the_experts(prompt: str, recogniser: Reco
 
 
 @pytest.fixture(scope="module")
-def toolbox() -> Toolbox:
-    return open_toolbox(Setting())
+def toolbox() -> Iterator[Toolbox]:
+    with closing(Worker()) as worker:
+        worker.warm()
+        yield open_toolbox(Setting(solver=worker))
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ class _Machine:
     @cached_property
     def mp(self) -> Any:
         """A context of its own: the library's common one is shared by all threads."""
-        from mpmath import MPContext  # type: ignore[import-untyped]  # noqa: PLC0415
+        from mpmath import MPContext  # noqa: PLC0415
 
         context = MPContext()
         context.dps = self._digits
