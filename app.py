@@ -68,11 +68,7 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
             response.headers["Request-Id"] = request_id()
         origin = request.headers.get("Origin")
         if origin and response.status_code != 403:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
-            response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
-            response.headers["Vary"] = "Origin"
+            _share_with(origin, response)
         return response
 
     add_errors(app)
@@ -85,6 +81,15 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     add_ops(app, edge)
     add_openapi(app)
     return app
+
+
+def _share_with(origin: str, response: Response) -> None:
+    """Lets a page of `origin`, which was admitted, read the response."""
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
+    response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+    response.headers["Vary"] = "Origin"
 
 
 def _answer_preflight() -> Response:

@@ -2,6 +2,7 @@
 
     router  who should answer, and how sure      -> Decision
     dispatch  the expert, or whoever stands in   -> chunks
+    note    remembers who made which call, so that its result comes back to them
     settle  counts what was said
 """
 
