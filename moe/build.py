@@ -40,6 +40,8 @@ from .routing.classifier import ClassifierStage, load_stage
 from .routing.heads import Heads, make_task
 from .routing.names import NoModels
 from .routing.router import NO_ENCODER, Router, build_router
+from .tools.base import LawBook, Setting, Solver
+from .tools.known import open_toolkit
 from .upstreams import Address, Upstreams, check_addresses, default_ollama
 
 log = logging.getLogger("moe.build")
@@ -59,13 +61,16 @@ def build_gateway(
     stock: Stock | None = None,
     queues: Queues | None = None,
     callers: CallerMemory | None = None,
+    solver: Solver | None = None,
+    laws: LawBook | None = None,
     own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on: an upstream there is a ConfigError.
 
-    `engine`, `encoders`, `heads`, `shelf`, `stock`, `queues` and `callers` outlive the gateway: what they hold serves
-    the next one too.
+    `engine`, `encoders`, `heads`, `shelf`, `stock`, `queues`, `callers`, `solver` and `laws` outlive the gateway: what
+    they hold serves the next one too.
     """
+    tools = open_toolkit(Setting(solver=solver, laws=laws), disabled=config.tools.disabled)
     executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
     queues = queues or Queues()
     upstreams = _find_upstreams(config, settings, executor, shelf=shelf, queues=queues, own=own)
@@ -86,7 +91,8 @@ def build_gateway(
     manager = Manager(config, catalog, upstreams.local, stock, further=vectors.names())
     return Gateway(
         config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=upstreams.local, manager=manager,
-        vectors=vectors, statistics=statistics, retire=lambda: executor.shutdown(wait=False), callers=callers,
+        vectors=vectors, statistics=statistics, tools=tools,
+        retire=lambda: executor.shutdown(wait=False), callers=callers,
     )
 
 

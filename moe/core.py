@@ -12,7 +12,7 @@ from .options import KeepAlive
 
 # "control" is a switch that some models' templates know, as Granite's for thinking.
 Role = Literal["system", "user", "assistant", "tool", "control"]
-Stage = Literal["explicit", "raw", "vision", "embedding", "context", "classifier", "keyword", "fallback"]
+Stage = Literal["tool", "explicit", "raw", "vision", "embedding", "context", "classifier", "keyword", "fallback"]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "load", "unload"]
 
 
@@ -172,6 +172,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     `effort` is the client's own word for `think`, where it used one. `beside` holds, under OpenAI's names, what only an
     API of its kind understands; `unheeded` names what it asked and nobody here can give. `calls_functions`: it knows
     calls only as they were before there were tools. `client` is whose turn it uses up where requests have to wait.
+    `offered` are tools of this server's own, for a model that takes any; their calls are made here and never shown to
+    the client. `tools_inline`: whether a tool may answer in a model's place.
     `truncate` and `shift`: whether a prompt, or an answer, that is too long may push out what came first, None for
     whatever is usual. `verb` is what is asked of a model in Ollama's word, "" by clients who have another.
     """
@@ -200,6 +202,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     shift: bool | None = None
     verb: Literal["", "chat", "generate"] = ""
     client: str = ""
+    offered: tuple[dict[str, Any], ...] = ()
+    tools_inline: bool = True
 
     @property
     def user_texts(self) -> tuple[str, ...]:
@@ -293,6 +297,20 @@ class Usage(Struct, frozen=True, gc=False, kw_only=True):
     completion_ns: int = 0
     estimated: bool = False
 
+    def plus(self, other: Usage | None) -> Usage:
+        """What both took together; half of a figure would be taken for all of it, so it is unknown where one is."""
+        if other is None:
+            return self
+        figures: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        for name in _SHARES:
+            one, two = getattr(self, name), getattr(other, name)
+            figures[name] = None if one is None or two is None else one + two
+        return Usage(**figures, estimated=self.estimated or other.estimated)
+
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "load_ns", "prompt_ns", "completion_ns")
+_SHARES = ("cached_tokens", "reasoning_tokens")
+
 
 class Heartbeat(Struct, frozen=True, gc=False):
     """Nothing yet, still waiting: yielded several times a second so that no wall is silent for long.
@@ -320,12 +338,13 @@ class Started(Struct, frozen=True, kw_only=True):
 
 class Done(Struct, frozen=True, kw_only=True):
     """The end of an answer: comes last, exactly once. `stop_sequence` is the one that ended it, "" where none did or
-    nobody knows. `context` is Ollama's opaque token list; the log probabilities
-    of its tokens, their mean and the least, say how sure a local model was."""
+    nobody knows. `tools` are those of this server that the model called. `context` is Ollama's opaque token list; the
+    log probabilities of its tokens, their mean and the least, say how sure a local model was."""
 
     finish: Finish = "stop"
     stop_sequence: str = ""
     usage: Usage | None = None
+    tools: tuple[str, ...] = ()
     context: tuple[int, ...] = ()
     mean_logprob: float | None = None
     min_logprob: float | None = None
@@ -339,13 +358,15 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `confidence` is the probability, 0 to 1, that the decision is right (for the stage `fallback`: that no
     expert fits). `scores` maps each routable expert's label to its signals, `score` among them.
-    `model` is set where the stage settled it (stage `raw`); else the expert's backend knows.
+    `model` is set where the stage settled it (stage `raw`); else the expert's backend knows. At the stage `tool` nobody
+    is asked: `tool` has the answer.
     """
 
     expert: Expert
     stage: Stage
     confidence: float
     model: str = ""
+    tool: str = ""
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     elapsed_ms: float = 0.0
     virtual: bool = False

@@ -23,6 +23,7 @@ from .pipeline.callers import CallerMemory
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
 from .store import NotStored, Responses
+from .tools.equations.worker import Worker
 from .upstreams import Address
 from .web.guard import Guard
 
@@ -51,6 +52,7 @@ class Service:
         self.responses = Responses(settings.data_folder / "moe.sqlite")
         self._queues = Queues()
         self._callers = CallerMemory()
+        self._solver = Worker()
         self._gateway: Gateway | None = None
         self._guard: Guard | None = None
         self._reloading = threading.Lock()
@@ -114,13 +116,14 @@ class Service:
         self._statistics.close()
         self._engine.close()
         self._shelf.close()
+        self._solver.close()
 
     def _adopt(self, config: Config) -> None:
         guard = Guard(config.server, config.rate_limit, host=self.host, hosts=self.settings.hosts)
         gateway = build_gateway(
             config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
             shelf=self._shelf, statistics=self._statistics, stock=self._stock, queues=self._queues,
-            callers=self._callers, own=self._own,
+            callers=self._callers, solver=self._solver, own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)

@@ -125,14 +125,4 @@ def _give_up(reason: str) -> BadAnswer:
 
 def _add(done: Done, spent: Usage | None) -> Done:
     """`done` with what the first time took."""
-    usage = done.usage
-    if usage is None or spent is None:
-        return done
-    sums = {name: getattr(usage, name) + getattr(spent, name)
-            for name in ("prompt_tokens", "completion_tokens", "load_ns", "prompt_ns", "completion_ns")}
-    known = {name: _sum(getattr(usage, name), getattr(spent, name)) for name in ("cached_tokens", "reasoning_tokens")}
-    return structs.replace(done, usage=structs.replace(usage, **sums, **known))
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
+    return structs.replace(done, usage=done.usage.plus(spent)) if done.usage is not None else done

@@ -42,7 +42,7 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
         router=settings.router, ai_engine=settings.ai_engine, memory=settings.memory,
         expert_runner=settings.expert_runner, server=settings.server, rate_limit=settings.rate_limit,
         models=settings.models, response=settings.response, privacy=settings.privacy, documents=settings.documents,
-        log_prompts=settings.log_prompts,
+        tools=settings.tools, log_prompts=settings.log_prompts,
         experts=experts.experts, folder=folder,
         files=(main.file, sheet.file, *packs.files), warnings=(*main.warnings, *sheet.warnings),
         examples=packs.examples,

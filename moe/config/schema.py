@@ -133,6 +133,23 @@ class DocumentsConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout_s: Positive = 30
 
 
+class ToolsConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The exact tools. `inline`: they answer a prompt that is a question to one of them; `ground`: what they find in
+    any other is handed to the expert; `offer`: models may call them, "auto" where the client brings none of its own.
+
+    For one answer, calls are made in at most `max_rounds` and for `deadline_s` seconds, and each gives the model at
+    most `max_result_chars`.
+    """
+
+    inline: bool = True
+    ground: bool = True
+    offer: Literal["auto", "always", "never"] = "auto"
+    disabled: tuple[str, ...] = ()
+    max_rounds: Annotated[int, Meta(ge=1, le=20)] = 5
+    deadline_s: Positive = 60
+    max_result_chars: Annotated[int, Meta(ge=200)] = 8000
+
+
 class PrivacyConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether anything that was said may be kept, where a client asks for that."""
 
@@ -152,6 +169,7 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     response: ResponseConfig = ResponseConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     documents: DocumentsConfig = DocumentsConfig()
+    tools: ToolsConfig = ToolsConfig()
     log_prompts: bool = False
 
 
@@ -178,6 +196,7 @@ class Config(Struct, frozen=True, kw_only=True):
     response: ResponseConfig = ResponseConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     documents: DocumentsConfig = DocumentsConfig()
+    tools: ToolsConfig = ToolsConfig()
     log_prompts: bool
     experts: tuple[Expert, ...]
     folder: Path

@@ -28,6 +28,7 @@ from ..replies import ModelCard
 from ..routing.heads import tell_guesses
 from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
+from ..tools.known import Toolkit
 from .attachments import Attachments, unwatched
 from .callers import CallerMemory
 from .cards import Cards
@@ -69,6 +70,7 @@ class Gateway:
         manager: Manager,
         vectors: Vectors,
         statistics: Statistics,
+        tools: Toolkit,
         retire: Callable[[], None],
         callers: CallerMemory | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class Gateway:
         self.catalog = catalog
         self.manager = manager
         self.vectors = vectors
+        self.tools = tools
         self._cards = Cards(config, catalog=catalog, local=local, lineup=lineup, vectors=vectors,
                             aliases=manager.aliases)
         self._dispatcher = dispatcher

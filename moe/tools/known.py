@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec import Struct
+
+from ..errors import ConfigError
 from .arithmetic import TOOLS as ARITHMETIC
 from .base import Setting, Tool
 from .dates.tools import TOOLS as DATES
@@ -26,6 +29,23 @@ TOOLS: tuple[Tool, ...] = (
     loan_payment, hash_text, base64_codec, subnet_calc, regex_extract, text_analyze, json_query,
 )
 FAMILIES = (arithmetic, algebra, dates, measures, networks, texts)
+
+
+class Toolkit(Struct, frozen=True):
+    """The tools of one configuration, and what knows which of them a prompt asks for."""
+
+    toolbox: Toolbox
+    recogniser: Recogniser
+
+
+def open_toolkit(setting: Setting, *, disabled: Iterable[str] = ()) -> Toolkit:
+    """All tools but the disabled ones. Raises ConfigError for a name that no tool has."""
+    gone = frozenset(disabled)
+    unknown = sorted(gone - {tool.name for tool in TOOLS})
+    if unknown:
+        raise ConfigError(tuple(f'config.json: at $.tools.disabled: no tool is called "{name}"' for name in unknown))
+    toolbox = open_toolbox(setting, disabled=gone)
+    return Toolkit(toolbox, open_recogniser(toolbox))
 
 
 def open_toolbox(setting: Setting, *, disabled: Iterable[str] = ()) -> Toolbox:

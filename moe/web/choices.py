@@ -27,7 +27,6 @@ from ..replies import Whole
 
 LARGEST_SEED = 2**63 - 1
 _BEAT = Heartbeat()
-_COUNTS = ("completion_tokens", "load_ns", "prompt_ns", "completion_ns")
 
 
 class Turn(Struct, frozen=True):
@@ -113,18 +112,10 @@ def _add(spent: Usage | None, usage: Usage | None, *, is_same_prompt: bool) -> U
     """A prompt counts once, however many answers it gets."""
     if spent is None or usage is None:
         return spent or usage
-    sums = {name: getattr(spent, name) + getattr(usage, name) for name in _COUNTS}
-    known = (spent.prompt_tokens, spent.cached_tokens) if is_same_prompt else (
-        spent.prompt_tokens + usage.prompt_tokens, _sum(spent.cached_tokens, usage.cached_tokens))
-    return Usage(
-        prompt_tokens=known[0], cached_tokens=known[1], estimated=spent.estimated or usage.estimated,
-        reasoning_tokens=_sum(spent.reasoning_tokens, usage.reasoning_tokens), **sums,
-    )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    """None where either is unknown: half of it would be taken for all."""
-    return None if one is None or other is None else one + other
+    total = spent.plus(usage)
+    if not is_same_prompt:
+        return total
+    return structs.replace(total, prompt_tokens=spent.prompt_tokens, cached_tokens=spent.cached_tokens)
 
 
 def close(chunks: Iterator[Piece]) -> None:
