@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from ..core import ChatRequest, Message, Sampling
 from ..errors import BadRequest
@@ -75,6 +75,7 @@ class _Body(_Prompt):
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     stop_sequences: list[str] | None = None
+    tools_inline: bool | None = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -92,7 +93,8 @@ def parse_messages(body: bytes) -> Asked:
         max_tokens=asked.max_tokens,
         stop=_stop(asked.stop_sequences),
     )
-    return _make(asked, sampling, stream=bool(asked.stream))
+    request = _make(asked, sampling, stream=bool(asked.stream))
+    return structs.replace(request, tools_inline=asked.tools_inline is not False)
 
 
 def parse_count(body: bytes) -> Asked:

@@ -53,6 +53,7 @@ class _Body(Struct):
     top_logprobs: int | None = None
     truncate: bool | None = None
     shift: bool | None = None
+    tools_inline: bool | None = None
 
 
 class _ChatBody(_Body):
@@ -132,6 +133,7 @@ def _request(
         messages=messages,
         completion=completion,
         tools=tools,
+        tools_inline=asked.tools_inline is not False,
         sampling=read_sampling(asked.options),
         format=_format(asked.format),
         think=_think(asked.think),

@@ -114,6 +114,7 @@ class _Body(Struct):
     prediction: Any = None
     service_tier: Any = None
     verbosity: Any = None
+    tools_inline: bool | None = None
 
 
 _decoder = msgspec.json.Decoder(_Body)
@@ -148,6 +149,7 @@ def parse_chat(body: bytes) -> Equipped:
         beside={name: value for name in _BESIDE if (value := getattr(asked, name)) is not None},
         calls_functions=is_old,
         box=box,
+        tools_inline=asked.tools_inline is not False,
         stream=bool(asked.stream),
         include_usage=options is not None and bool(options.include_usage),
     )

@@ -119,6 +119,7 @@ class _Body(Struct):
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None
+    tools_inline: bool | None = None
 
 
 class _Input(Struct):
@@ -146,6 +147,7 @@ def parse_responses(body: bytes, memory: Memory | None = None) -> Asked:
         model=asked.model or "",
         messages=messages,
         tools=tools,
+        tools_inline=asked.tools_inline is not False,
         tool_choice=choice,
         parallel_tool_calls=asked.parallel_tool_calls,
         sampling=Sampling(temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_output_tokens),

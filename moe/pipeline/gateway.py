@@ -1,6 +1,8 @@
 """The line from a request to an answer; read this file first.
 
+    inline  a tool that knows it exactly         -> chunks, and nobody else is asked
     router  who should answer, and how sure      -> Decision
+    ground  what tools find in the prompt, for the expert to rely on
     dispatch  the expert, or whoever stands in   -> chunks
     note    remembers who made which call, so that its result comes back to them
     settle  counts what was said
@@ -9,7 +11,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 from msgspec import structs
@@ -29,12 +31,15 @@ from ..routing.heads import tell_guesses
 from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
 from ..tools.known import Toolkit
+from ..tools.questions.recogniser import Answered
 from .attachments import Attachments, unwatched
 from .callers import CallerMemory
 from .cards import Cards
 from .dispatch import Dispatcher
 from .footer import may_have_footer, sign, unsign
-from .form import Forms
+from .form import Form, Forms
+from .grounding import Grounding
+from .inline import Inline, decide, say
 from .lineup import Lineup, prepare
 from .personas import take_on
 from .settle import settle
@@ -51,6 +56,8 @@ class Decider(Protocol):
     is_faulty: bool
 
     def decide(self, request: ChatRequest) -> Decision: ...
+
+    def chooses(self, model: str) -> bool: ...
 
     def heed(self, callers: Callers) -> None: ...
 
@@ -81,6 +88,8 @@ class Gateway:
         self.manager = manager
         self.vectors = vectors
         self.tools = tools
+        self._inline = Inline(tools.recogniser, config.tools)
+        self._grounding = Grounding(tools.recogniser, config.tools)
         self._cards = Cards(config, catalog=catalog, local=local, lineup=lineup, vectors=vectors,
                             aliases=manager.aliases)
         self._dispatcher = dispatcher
@@ -102,23 +111,35 @@ class Gateway:
             return _unload_nothing(request.model)
         request = structs.replace(self._unfold(request), client=client)
         form = self._forms.read(request)
-        request = self._attachments.take_in(request, watch=watch)
-        decision = self.router.decide(request)
-        self._check_named(asked, decision)
         has_footer = self.config.response.footer and may_have_footer(request)
-        if has_footer:
-            request = unsign(request)
-        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
-        if decision.virtual:
-            chunks = self._callers.note(chunks, request)
+        exact = self._find_exact(request)
+        if exact is not None:
+            decision, chunks = decide(exact), say(exact)
+        else:
+            request = self._attachments.take_in(unsign(request) if has_footer else request, watch=watch)
+            decision = self.router.decide(request)
+            self._check_named(asked, decision)
+            chunks = self._ask(request, decision, request_id=request_id, form=form)
         settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id)
         return Answer(decision, sign(settled) if has_footer else settled)
+
+    def _find_exact(self, request: ChatRequest) -> Answered | None:
+        """A tool's answer, where the router was to choose and a tool knows it exactly. Raises ModelNotFound."""
+        return self._inline.find(request) if self.router.chooses(request.model) else None
+
+    def _ask(
+        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None
+    ) -> Generator[Chunk, None, None]:
+        request = self._grounding.add(request, decision)
+        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
+        return self._callers.note(chunks, request) if decision.virtual else chunks
 
     def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:
         """`request` as the model that would answer gets it, and its exact length in tokens, None where nobody can say.
         Calls no model. Raises RequestError."""
         request = self._attachments.take_in(self._unfold(request))
         decision = self.router.decide(request)
+        request = self._grounding.add(request, decision)
         chosen = next(self._lineup.candidates(decision))
         prepared = prepare(request, chosen.expert, chosen.model)
         return prepared, chosen.backend.count_tokens(prepared) if isinstance(chosen.backend, Counting) else None
@@ -128,12 +149,14 @@ class Gateway:
         if not request.user_texts and not request.has_image and not request.model:
             raise BadRequest("there is no text to route", param="text")
         request = self._unfold(request)
-        decision = self.router.decide(request)
+        exact = self._find_exact(request)
+        decision = self.router.decide(request) if exact is None else decide(exact)
         doubt = find_doubt(decision)
         return {
             "expert": decision.expert.label,
             "model": decision.model or self._lineup.model(decision.expert) or None,
             "stage": decision.stage,
+            **({"tool": decision.tool} if decision.tool else {}),
             "confidence": round(decision.confidence, 4),
             "none_fits": None if doubt is None else round(doubt, 4),
             "near_tie": is_tie(rank(decision)),

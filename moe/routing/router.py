@@ -55,6 +55,10 @@ class Router:
         self.is_faulty = is_faulty
         self.note = "; ".join(filter(None, (self._own_note, more)))
 
+    def chooses(self, model: str) -> bool:
+        """Whether the name leaves it to the router who answers. Raises ModelNotFound."""
+        return self._names.resolve(model) is None
+
     def decide(self, request: ChatRequest) -> Decision:
         """Raises ModelNotFound for a name that nothing has."""
         began = perf_counter()

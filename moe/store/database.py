@@ -28,10 +28,16 @@ class NotStored(MoeError):
 
 
 class Database:
-    """Thread-safe; one transaction at a time. Whatever goes wrong with the file is NotStored."""
+    """Thread-safe; one transaction at a time. Whatever goes wrong with the file is NotStored.
 
-    def __init__(self, file: Path) -> None:
+    `migrations` is the folder of the scripts that make its tables. `is_shared`: other processes write to it while this
+    one reads, and neither waits for the other.
+    """
+
+    def __init__(self, file: Path, *, migrations: Path = MIGRATIONS, is_shared: bool = False) -> None:
         self.file = file
+        self._migrations = migrations
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -73,7 +79,9 @@ class Database:
             connection = sqlite3.connect(self.file, timeout=WAIT_S, check_same_thread=False)
             try:
                 connection.execute("PRAGMA secure_delete = ON")
-                _migrate(connection)
+                if self._is_shared:
+                    connection.execute("PRAGMA journal_mode = WAL")
+                _migrate(connection, self._migrations)
             except sqlite3.Error:
                 connection.close()
                 raise
@@ -81,10 +89,10 @@ class Database:
         return self._connection
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, scripts: Path) -> None:
     """Brings the tables from the number that the file has to the newest."""
     (done,) = connection.execute("PRAGMA user_version").fetchone()
-    for script in sorted(MIGRATIONS.glob("*.sql")):
+    for script in sorted(scripts.glob("*.sql")):
         number = int(script.name.partition("_")[0])
         if number > done:
             text = script.read_text(encoding="utf-8")

@@ -225,6 +225,8 @@ class _Reply:
         extras: dict[str, Any] = {}
         if done.usage is not None and done.usage.estimated:
             extras["usage_estimated"] = True
+        if done.tools:
+            extras["tools"] = done.tools
         if self._committed_early and self._started is not None:
             extras |= {"expert": self._started.expert, "model": self._started.model, "stage": self._decision.stage,
                        "confidence": round(self._decision.confidence, 4)}
@@ -238,6 +240,8 @@ class _Reply:
     def _headers(self) -> dict[str, str]:
         decision, started = self._decision, self._started
         headers = {"X-MoE-Stage": decision.stage, "X-MoE-Confidence": f"{decision.confidence:.4f}"}
+        if decision.tool:
+            headers["X-MoE-Tool"] = decision.tool
         if started is not None:  # after an early commit nobody knows yet who will answer: `x_moe` tells at the end
             headers["X-MoE-Expert"] = _ascii(started.expert)
             headers["X-MoE-Model"] = _ascii(started.model)

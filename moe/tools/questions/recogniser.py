@@ -42,19 +42,22 @@ class Recogniser:
         self._finders = tuple(finders)
         self._cues = dict(cues)
 
-    def answer(self, prompt: str) -> Answered | None:
-        """The answer where `prompt` is one tool's question and nothing besides; None where that is not certain."""
+    def read(self, prompt: str) -> Asked | None:
+        """The call that `prompt` asks for, where it is one tool's question and nothing besides; calls nothing."""
         if len(prompt) > LONGEST_WITH_TEXT:
             return None
-        question = pose(prompt)
-        readings = list(self._read(question, is_long=len(prompt) > LONGEST))
+        readings = list(self._read(pose(prompt), is_long=len(prompt) > LONGEST))
         if not readings or any(reading != readings[0] for reading in readings):
             return None
-        asked = readings[0]
-        if asked.tool not in self._toolbox:
+        return readings[0] if readings[0].tool in self._toolbox else None
+
+    def answer(self, prompt: str) -> Answered | None:
+        """The answer where `prompt` is one tool's question and nothing besides; None where that is not certain."""
+        asked = self.read(prompt)
+        if asked is None:
             return None
         try:
-            return Answered(question.text, asked, self._call(asked))
+            return Answered(prompt, asked, self._call(asked))
         except ToolError as error:
             log.debug("tool=%s leaves it to an expert: %s", asked.tool, error)
             return None
