@@ -30,12 +30,14 @@ from moe.web.errors import add_errors, refuse, speaks_anthropic
 from moe.web.guard import ALLOWED_HEADERS, EXPOSED_HEADERS
 from moe.web.intake import Uploads
 from moe.web.manage import add_manage
+from moe.web.mcp import add_mcp
 from moe.web.messages import add_messages
 from moe.web.models import add_models
 from moe.web.openapi import add_openapi
 from moe.web.ops import add_ops
 from moe.web.responses import add_responses
 from moe.web.server import CannotListen, Server
+from moe.web.tools import add_tools
 
 DRAIN_S = 10.0
 LOG_EVERY_S = 0.1
@@ -76,6 +78,8 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     add_messages(app, edge)
     add_embeddings(app, edge)
     add_responses(app, edge, service.responses)
+    add_tools(app, edge)
+    add_mcp(app, edge)
     add_models(app, edge)
     add_manage(app, edge)
     add_ops(app, edge)

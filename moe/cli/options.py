@@ -21,6 +21,7 @@ examples:
   python -m moe tune labelled.jsonl           better settings for it
   python -m moe train --out models/mine       a classifier in its place
   python -m moe experts
+  python -m moe tool calculate expression="15% of 239.99"
   python -m moe check --config ./config
   python -m moe serve --port 8080
 
@@ -67,6 +68,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _add_tune(commands)
     _add_explain(commands)
     _add_train(commands)
+    _add_tools(commands)
     _add(commands, "schema", "print the JSON Schema of both config files")
     options = parser.parse_args(arguments)
     if getattr(options, "batch", None):
@@ -180,6 +182,22 @@ def _add_train(commands: Any) -> None:
     parser.add_argument("--compare", action=argparse.BooleanOptionalAction, default=True,
                         help="judge the hybrid router too, taught by the same prompts (done unless refused)")
     _add_places(parser)
+
+
+def _add_tools(commands: Any) -> None:
+    """What answers exactly and without a model: the list, one call, and all of them for another program."""
+    listing = _add(commands, "tools", "list the exact tools, which answer without a model")
+    listing.add_argument("--json", action="store_true", help="print them as JSON, with the schema of what each takes")
+    call = _add(commands, "tool", "call an exact tool")
+    call.add_argument("name", metavar="NAME", help="the tool; python -m moe tools lists them")
+    call.add_argument("arguments", metavar="KEY=VALUE", nargs="*",
+                      help='its arguments; "@FILE" as a value reads the file, "-" standard input, "@@" begins with "@"')
+    call.add_argument("--json", action="store_true", help="print one JSON object, as POST /v1/tools gives it")
+    served = _add(commands, "mcp", "serve the exact tools over the Model Context Protocol, on this process's pipes")
+    for parser in (call, served):
+        parser.add_argument("--language", choices=("en", "de", "es"), default="en", help="of what is said (en)")
+    for parser in (listing, call, served):
+        _add_places(parser)
 
 
 def _within(low: float, high: float) -> Callable[[str], float]:

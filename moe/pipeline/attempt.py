@@ -27,6 +27,7 @@ from ..errors import (
 from ..log import clean
 from .form import Form
 from .lineup import Candidate, prepare
+from .offering import is_offered, join, may_lie_in_tools, part
 from .structured import check, correct, tell
 from .thinking import lift
 
@@ -112,17 +113,22 @@ class Attempts:
                 may_retry = self._may_retry(error, backend, tries)
                 if isinstance(error, InvalidAnswer):
                     may_retry = not is_corrected
-                if attempt.has_started or not may_retry:
+                is_overfed = bool(prepared.offered) and may_lie_in_tools(error)
+                if attempt.has_started or not (may_retry or is_overfed):
                     raise
                 log.info("retry expert=%s %s", clean(expert.label), self.describe(error))
                 if isinstance(error, InvalidAnswer):
                     prepared, is_corrected = correct(prepared, error), True
                     continue
+                if is_overfed:
+                    prepared = part(prepared, request)
+                    continue
                 yield from _pause(self._pause_s(error, tries))
             tries += 1
 
     def prepare(self, attempt: Attempt, request: ChatRequest) -> ChatRequest:
-        """What this candidate is asked. Raises NotReady, and Misfit where it cannot do that."""
+        """What this candidate is asked; of what it has in `offered`, it has all in `tools` too, or nothing. Raises
+        NotReady, and Misfit where it cannot do that."""
         candidate = attempt.candidate
         expert, backend, model = candidate.expert, candidate.backend, candidate.model
         if not model:
@@ -135,7 +141,7 @@ class Attempts:
             raise Misfit(f'"{model}" {unfit}', reason=unfit)
         if attempt.form is not None and not candidate.binds_form:
             return tell(prepared, attempt.form)
-        return prepared
+        return join(prepared, backend) if prepared.offered else prepared
 
     def _hear(self, attempt: Attempt, prepared: ChatRequest, *, is_bound: bool, is_held: bool) -> Iterator[Chunk]:
         """One answer, as the client may see it: at once, or where `is_held` only when it is whole and good."""
@@ -166,7 +172,7 @@ class Attempts:
                         raise TimedOut(f"silent for {limit_s:.0f} s")
                     yield chunk
                     continue
-                if isinstance(chunk, ToolCall) and prepared.needs_objects and not _has_object(chunk):
+                if isinstance(chunk, ToolCall) and not _is_readable(chunk, prepared):
                     raise BadAnswer("the arguments of a call are no object", reason="a call that cannot be read")
                 if not has_begun:
                     if isinstance(chunk, Text) and not chunk.text:
@@ -238,6 +244,11 @@ def _has_image(request: ChatRequest) -> bool:
 
 def _is_bare(request: ChatRequest) -> bool:
     return request.completion is not None and (request.completion.raw or bool(request.completion.suffix))
+
+
+def _is_readable(call: ToolCall, prepared: ChatRequest) -> bool:
+    """Whether whoever gets it can read its arguments; of our own tools the model is told what is wrong."""
+    return is_offered(call, prepared) or not prepared.needs_objects or _has_object(call)
 
 
 def _has_object(call: ToolCall) -> bool:

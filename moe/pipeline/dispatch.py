@@ -111,6 +111,10 @@ class Dispatcher:
             tried.setdefault(silent.expert.label, _Resting())
         yield from self._give_up(request, decision, tried)
 
+    def hold(self, decision: Decision, who: Started) -> Decision:
+        """For another round with the one who has begun to answer, and with nobody else."""
+        return self._lineup.hold(decision, who)
+
     def _in_turn(
         self, request: ChatRequest, decision: Decision, resting: list[Candidate], request_id: str
     ) -> Iterator[Candidate]:

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from ..backends.base import Backend
 from ..backends.builtin import Builtin
 from ..backends.gguf import is_gguf
-from ..core import ChatRequest, Decision, Message, Text
+from ..core import ChatRequest, Decision, Message, Started, Text
 from ..experts import Expert
 from ..routing.text import is_housekeeping
 from .breaker import Breaker
@@ -101,6 +101,12 @@ class Lineup:
             if name not in seen:
                 seen.add(name)
                 yield self._candidate(raw_expert(name), name)
+
+    def hold(self, decision: Decision, who: Started) -> Decision:
+        """`decision` for nobody but the one who has begun to answer it."""
+        origin = decision.expert
+        expert = origin if origin.label == who.expert else self._experts.get(who.expert) or raw_expert(who.expert)
+        return Decision(expert=expert, stage="raw", confidence=decision.confidence, model=who.model)
 
     def model(self, expert: Expert) -> str:
         """The model that serves it, as far as is known without asking; "" for none."""

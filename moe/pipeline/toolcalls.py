@@ -86,7 +86,7 @@ class Calls:
         if found.is_good:
             self._facts[f"{spelled}: {content}"] = None
         whole = ToolCall(call.id, call.name, "{}" if arguments is None else call.arguments or "{}")
-        return Made(whole, content, f"{spelled} \u2192 {found.shown}")
+        return Made(whole, content, f"{spelled} → {found.shown}")
 
     def tell(self) -> str:
         """What was found, for a model that is not to see that it was called for; "" for nothing."""
@@ -132,14 +132,15 @@ def _fail(message: str, *, faults: Sequence[str] = ()) -> Found:
 
 def _encode(value: Any, *, is_sorted: bool = False) -> str:
     """Compact JSON; half of a pair of surrogates, which JSON can carry and UTF-8 cannot, becomes a question mark."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=is_sorted)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=is_sorted,
+                      default=msgspec.to_builtins)
     return text.encode("utf-8", "replace").decode()
 
 
 def _cut(content: str, room: int) -> str:
     if len(content) <= room:
         return content
-    note = f" \u2026 (cut here: the whole result has {len(content)} characters)"
+    note = f" … (cut here: the whole result has {len(content)} characters)"
     return content[:room - len(note)] + note
 
 

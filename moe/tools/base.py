@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from ..errors import BadArguments, ToolError
+from ..store.laws import LawCard, Norm, Section
 
 Language = Literal["en", "de", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "de", "es")
@@ -40,7 +41,27 @@ class Solver(Protocol):
 
 
 class LawBook(Protocol):
-    """The statutes that were imported; see `moe/store/laws.py`."""
+    """The statutes that were imported; `Laws` in `moe/store/laws.py` says what each method gives. Raises NotStored."""
+
+    def count(self) -> int: ...
+
+    def cards(self) -> Sequence[LawCard]: ...
+
+    def find_law(self, name: str) -> LawCard | None: ...
+
+    def find_norms(self, card: LawCard, kind: str, first: str, last: str = "") -> list[Norm]: ...
+
+    def find_following(self, card: LawCard, norm: Norm, most: int) -> list[Norm]: ...
+
+    def find_kinds(self, card: LawCard, number: str) -> list[str]: ...
+
+    def read_outline(self, card: LawCard, most: int) -> tuple[list[Section], list[Norm]]: ...
+
+    def search_titles(
+        self, words: Sequence[Sequence[str]]
+    ) -> tuple[list[LawCard], list[tuple[LawCard, Section]]]: ...
+
+    def search(self, wanted: str, card: LawCard | None, most: int) -> tuple[int, list[tuple[LawCard, Norm]]]: ...
 
 
 def _now() -> datetime:

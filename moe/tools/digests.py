@@ -57,16 +57,19 @@ def base64_codec(text: str, mode: Literal["encode", "decode"] = "encode", *, set
     language = setting.language
     if mode == "encode":
         found = base64.b64encode(encode(text)).decode("ascii")
-        told = _ENCODED[language].format(text=quote(text, language), found=shorten(found))
+        told = _ENCODED[language].format(text=quote(text, language), found=shorten(found) or '""')
         return Outcome(result=found, text=told[:1].upper() + told[1:])
     found = _decode(text)
-    told = _DECODED[language].format(text=shorten(_BLANKS.sub("", text)), found=one_line(found))
+    told = _DECODED[language].format(text=shorten(_BLANKS.sub("", text)) or '""', found=one_line(found))
     return Outcome(result=found, text=told)
 
 
 def _decode(text: str) -> str:
-    """Raises ToolError for anything but the standard alphabet with its padding, and for bytes that are no text."""
+    """Raises ToolError for anything but the standard alphabet or that of URLs, with its padding, and for bytes that are
+    no text."""
     packed = _BLANKS.sub("", text)
+    if not re.search(r"[+/]", packed):
+        packed = packed.replace("-", "+").replace("_", "/")
     if not _BASE64.fullmatch(packed):
         raise ToolError("not Base64: only A-Z, a-z, 0-9, +, / and = at the end may stand in it")
     if len(packed) % 4:
@@ -78,7 +81,8 @@ def _decode(text: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ToolError(f"this Base64 holds {len(data)} bytes that are no UTF-8 text") from error
+        size = f"{len(data)} bytes that are" if len(data) != 1 else "1 byte that is"
+        raise ToolError(f"this Base64 holds {size} no UTF-8 text") from error
 
 
 def encode(text: str) -> bytes:

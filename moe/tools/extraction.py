@@ -17,6 +17,10 @@ MOST_SHOWN = 100
 MOST_SHOWN_CHARS = 100_000
 LIMIT_S = 0.8
 
+# Of a pattern with its counted parts written out.
+LARGEST_SIZE = 200_000
+_COUNT = regex.compile(r"(\)\s*)?\{\s*([0-9]+)")
+_VERBOSE = regex.compile(r"\(\?[a-zA-Z0-9]*x")
 # Calls of a group within itself: they take memory without end.
 _CALL = regex.compile(r"(?<!\\)\(\?(?:R|[+-]?[0-9]|&|P>)")
 _FLAGS = {"i": regex.IGNORECASE, "m": regex.MULTILINE, "s": regex.DOTALL}
@@ -41,14 +45,16 @@ def regex_extract(pattern: str, text: str, flags: str = "", *, setting: Setting)
     encode(text)
     encode(pattern)
     count, matches = _search(_compile(pattern, flags), text)
-    shown = ", ".join(one_line(each) if isinstance(each, str) else _in_brackets(each) for each in matches[:20])
+    shown = ", ".join(_tell(each) for each in matches[:20])
     told = _TOLD[setting.language][min(count, 2)]
     line = told.format(n=count, pattern=show(pattern), found=shown + (", …" if count > 20 else ""))
     return Outcome(result={"count": count, "matches": matches}, text=line)
 
 
-def _in_brackets(groups: list[str | None]) -> str:
-    return f"({', '.join('-' if each is None else one_line(each) for each in groups)})"
+def _tell(match: str | list[str | None] | None) -> str:
+    if isinstance(match, list):
+        return f"({', '.join(map(_tell, match))})"
+    return "-" if match is None else one_line(match)
 
 
 def _compile(pattern: str, flags: str) -> regex.Pattern[str]:
@@ -56,6 +62,7 @@ def _compile(pattern: str, flags: str) -> regex.Pattern[str]:
         raise ToolError(f"a pattern of more than {LONGEST_PATTERN} characters")
     if _CALL.search(pattern):
         raise ToolError("a pattern that calls itself or a group of its own is not accepted")
+    check_counts(pattern)
     bits = regex.VERSION0
     for letter in flags[:20].lower().replace(",", "").replace(" ", ""):
         if letter not in _FLAGS:
@@ -65,6 +72,22 @@ def _compile(pattern: str, flags: str) -> regex.Pattern[str]:
         return regex.compile(pattern, bits, cache_pattern=False)
     except (regex.error, ValueError, OverflowError, RecursionError, MemoryError, KeyError, IndexError) as error:
         raise ToolError(f"not a regular expression: {show(str(error))}") from error
+
+
+def check_counts(pattern: str) -> None:
+    """What must occur n times is compiled n times over, and within a counted group as often again. Raises ToolError
+    where that comes to too much, or cannot be told."""
+    if _VERBOSE.search(pattern):
+        raise ToolError("a pattern in verbose mode is not accepted")
+    size, rounds = len(pattern), 1
+    for found in _COUNT.finditer(pattern):
+        count = int(found[2]) if len(found[2]) < 9 else LARGEST_SIZE
+        if found[1]:
+            rounds = min(rounds * max(count, 1), LARGEST_SIZE)
+        else:
+            size += count
+    if size * rounds > LARGEST_SIZE:
+        raise ToolError("the pattern repeats something too often")
 
 
 def _search(pattern: regex.Pattern[str], text: str) -> tuple[int, list[Any]]:
@@ -78,9 +101,9 @@ def _search(pattern: regex.Pattern[str], text: str) -> tuple[int, list[Any]]:
             if monotonic() > end:
                 raise TimeoutError
             if len(matches) < MOST_SHOWN and room > 0:
-                each = list(found.groups()) if pattern.groups > 1 else found[pattern.groups]
-                room -= sum(len(part or "") for part in each) if isinstance(each, list) else len(each or "")
-                matches.append(each)
+                each = list(found.groups()) if pattern.groups > 1 else [found[pattern.groups]]
+                room -= sum(len(part or "") for part in each)
+                matches.append(each if pattern.groups > 1 else each[0])
     except TimeoutError as error:
         raise ToolTimeout(f"the pattern takes more than {LIMIT_S} s on this text") from error
     except (MemoryError, RecursionError, regex.error) as error:

@@ -45,7 +45,7 @@ _TOLD: dict[str, tuple[str, str, str]] = {
     "q3": ("third quartile", "drittes Quartil", "tercer cuartil"),
 }
 _NONE = {"en": "none", "de": "keiner", "es": "ninguna"}
-_OF = {"en": "{} values", "de": "{} Werte", "es": "{} valores"}
+_OF = {"en": ("{} value", "{} values"), "de": ("{} Wert", "{} Werte"), "es": ("{} valor", "{} valores")}
 # Without whole weights nothing can be said about places in the order.
 _NEED_COUNTS = frozenset({"median", "mode", "stdev", "variance", "q1", "q2", "q3", "iqr"})
 
@@ -92,8 +92,8 @@ def statistics_calc(
     steps: tuple[str, ...] = ()
     if any(name in ("q1", "q2", "q3", "iqr") or name[1:2].isdigit() for name in names):
         steps = ("quantiles by linear interpolation between the two nearest values, at (n - 1) * p",)
-    of = _OF[setting.language].format(localise(decimal_text(figures.total), setting.language)
-                                      if figures.is_counted else len(figures.pairs))
+    count = figures.total if figures.is_counted else Fraction(len(figures.pairs))
+    of = _OF[setting.language][count != 1].format(count)
     return Outcome(result=result, text=f"{', '.join(told)} ({of})", steps=steps)
 
 
@@ -296,4 +296,4 @@ def _name(name: str, language: Language) -> str:
     if name in _TOLD:
         return _TOLD[name][place]
     share = localise(name[1:], language)
-    return (f"percentile {share}", f"Perzentil {share}", f"percentil {share}")[place]
+    return (f"percentile {share}:", f"Perzentil {share}:", f"percentil {share}:")[place]

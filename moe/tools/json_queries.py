@@ -21,6 +21,7 @@ from jsonpath_rfc9535.tokens import TokenStream
 from ..errors import ToolError, ToolTimeout
 from .base import Language, Outcome, Setting, tool
 from .digests import one_line, show
+from .extraction import check_counts
 from .numbers import SAFE_INTEGER
 
 LONGEST_PATH = 1_000
@@ -72,7 +73,7 @@ class Written(float):
 
 def _read(text: str) -> Any:
     try:
-        document = json.loads(text, parse_float=_read_float, parse_constant=_refuse)
+        document = json.loads(text.removeprefix("\ufeff"), parse_float=_read_float, parse_constant=_refuse)
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise ToolError("this JSON is nested too deeply") from error
@@ -256,6 +257,7 @@ class _Matching(FilterFunction):
             raise ToolError(f"a pattern of more than {LONGEST_PATH} characters")
         if not check(pattern):
             return None
+        check_counts(pattern)
         try:
             return regex.compile(map_re(pattern), cache_pattern=False)
         except regex.error:

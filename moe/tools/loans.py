@@ -17,10 +17,11 @@ MOST_MONTHS = 1_200
 _CONTEXT = Context(prec=60)
 _CENT = Decimal("0.01")
 _TEXTS = {
-    "en": "{principal} at {rate}% a year for {months} months: {payment} a month, {interest} interest in total",
-    "de": "{principal} zu {rate} % im Jahr über {months} Monate: {payment} im Monat, {interest} Zinsen insgesamt",
-    "es": "{principal} al {rate} % anual durante {months} meses: {payment} al mes, {interest} de intereses en total",
+    "en": "{principal} at {rate}% a year for {months}: {payment} a month, {interest} interest in total",
+    "de": "{principal} zu {rate} % im Jahr über {months}: {payment} im Monat, {interest} Zinsen insgesamt",
+    "es": "{principal} al {rate} % anual durante {months}: {payment} al mes, {interest} de intereses en total",
 }
+_MONTHS = {"en": ("1 month", "{} months"), "de": ("1 Monat", "{} Monate"), "es": ("1 mes", "{} meses")}
 
 
 @tool("measures")
@@ -47,11 +48,12 @@ def loan_payment(
         raise ToolError(f"years and months together are 1 to {MOST_MONTHS} whole months")
     payment = _find_payment(lent, rate, int(count))
     paid = _CONTEXT.multiply(payment, Decimal(int(count)))
-    interest = _CONTEXT.subtract(paid, _decimal(lent))
+    interest = _CONTEXT.subtract(paid, _decimal(lent)) if rate else Decimal(0)
     money = {"payment": _money(payment), "total_paid": _money(paid), "total_interest": _money(interest)}
     text = _TEXTS[setting.language].format(
         principal=localise(decimal_text(lent), setting.language), rate=localise(decimal_text(rate), setting.language),
-        months=int(count), payment=localise(money["payment"], setting.language),
+        months=_MONTHS[setting.language][count != 1].format(count),
+        payment=localise(money["payment"], setting.language),
         interest=localise(money["total_interest"], setting.language))
     monthly = "i = annual_rate / 1200; payment = principal * i / (1 - (1 + i)^-months)"
     return Outcome(result={**money, "months": int(count)}, text=text, steps=(

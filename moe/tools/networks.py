@@ -39,13 +39,19 @@ _REST: dict[Language, str] = {
     "es": "; red {network}, difusión {broadcast}, máscara {mask}",
 }
 _BARE: dict[Language, str] = {
-    "en": "A {net} has {hosts} usable {host} ({all} addresses, mask {mask})",
-    "de": "Ein {net} hat {hosts} nutzbare {host} ({all} Adressen insgesamt, Maske {mask})",
+    "en": "A {net} has {hosts} usable {host} ({all}, mask {mask})",
+    "de": "Ein {net} hat {hosts} nutzbare {host} ({all} insgesamt, Maske {mask})",
     "es": "Un {net} tiene {hosts} {host} ({all} en total, máscara {mask})",
 }
+_ALL: dict[Language, tuple[str, str]] = {
+    "en": ("1 address", "{} addresses"), "de": ("1 Adresse", "{} Adressen"), "es": ("1", "{}"),
+}
 _SPLIT: dict[Language, str] = {
-    "en": "{net} splits into {n} subnets of /{prefix}: {nets}", "de": "{net} ergibt {n} Subnetze /{prefix}: {nets}",
-    "es": "{net} se divide en {n} subredes /{prefix}: {nets}",
+    "en": "{net} splits into {n} of /{prefix}: {nets}", "de": "{net} ergibt {n} /{prefix}: {nets}",
+    "es": "{net} se divide en {n} /{prefix}: {nets}",
+}
+_SUBNETS: dict[Language, tuple[str, str]] = {
+    "en": ("1 subnet", "{} subnets"), "de": ("1 Subnetz", "{} Subnetze"), "es": ("1 subred", "{} subredes"),
 }
 _INSIDE: dict[Language, tuple[str, str]] = {
     "en": ("{each} is not in {net}", "{each} is in {net}"),
@@ -80,7 +86,8 @@ def subnet_calc(
         result |= _split(network, split_prefix)
         nets = ", ".join(result["subnets"][:SHOWN_SUBNETS])
         nets += ", …" if result["subnet_count"] != len(result["subnets"][:SHOWN_SUBNETS]) else ""
-        text = _SPLIT[setting.language].format(net=network, n=result["subnet_count"], prefix=split_prefix, nets=nets)
+        count = _count(_SUBNETS[setting.language], result["subnet_count"])
+        text = _SPLIT[setting.language].format(net=network, n=count, prefix=split_prefix, nets=nets)
     if contains:
         result["contains"] = is_inside = _holds(network, contains)
         said = _INSIDE[setting.language][is_inside].format(each=contains.strip(), net=network)
@@ -127,11 +134,15 @@ def _tell(network: Network, result: dict[str, Any], language: Language, *, is_ba
     host = one if result["hosts"] == 1 else many
     if is_bare:
         return _BARE[language].format(net=f"/{network.prefixlen}", hosts=result["hosts"], host=host,
-                                      all=result["addresses"], mask=result["netmask"])
+                                      all=_count(_ALL[language], result["addresses"]), mask=result["netmask"])
     rest = _REST[language].format(network=result["network"], broadcast=result["broadcast"],
                                   mask=result["netmask"]) if network.version == 4 else ""
     return sentence.format(net=network, hosts=result["hosts"], host=host, first=result["first_host"],
                            last=result["last_host"], rest=rest)
+
+
+def _count(names: tuple[str, str], count: int | str) -> str:
+    return names[count != 1].format(count)
 
 
 def _split(network: Network, prefix: int) -> dict[str, Any]:

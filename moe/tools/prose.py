@@ -11,6 +11,9 @@ from .numbers import decimal_text, localise
 WORDS_PER_MINUTE = 200
 
 _TOKEN = re.compile(r"\S+")
+# Chinese and Japanese are written without blanks: each of their letters is counted as a word, by custom.
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_WIDE_END = re.compile(r"([。！？][」』”]?)(?=\w)")
 _WORD = re.compile(r"[^\W_]")
 _CLOSERS = "\"'”’»“‘›)]}*_"
 _OPENERS = "\"'“„‚«‹‘¿¡([{*_»›"
@@ -21,12 +24,12 @@ _SHORT_FORMS = (
     "a.m p.m u.s u.k gen sen rep gov capt lt col sgt rev hon "
     "z.b d.h u.a o.ä u.ä usw bzw ggf evtl inkl exkl sog str nr bd abs art vgl s.o s.u i.d.r z.t u.s.w v.a max min "
     "mio mrd tel hr fr dipl ing mind geb gest hrsg "
-    "p.ej ej sra srta ud uds vd vds dra av avda núm pág págs aprox ee.uu s.a"
+    "p.ej ej ee uu sra srta ud uds vd vds dra av avda núm pág págs aprox ee.uu s.a"
 )
 _SHORT = frozenset(_SHORT_FORMS.split())
 # Abbreviations that often end a sentence too: there the next word decides.
 _MAY_END = frozenset(("etc", "usw", "a.m", "p.m", "u.s", "u.k", "inc", "ltd", "co", "corp", "al",
-                      "jr", "sr", "ee.uu", "s.a"))
+                      "jr", "sr", "ee.uu", "uu", "s.a"))
 _MONTHS = frozenset(("januar", "jänner", "februar", "märz", "april", "mai", "juni", "juli", "august", "september",
                      "oktober", "november", "dezember"))
 
@@ -47,8 +50,8 @@ def text_analyze(text: str, *, setting: Setting) -> Outcome:
 
     text: the text to be counted
     """
-    tokens = _TOKEN.findall(text)
-    words = [token for token in tokens if _WORD.search(token)]
+    tokens = _TOKEN.findall(_WIDE_END.sub(r"\1 ", text))
+    words = [word for token in tokens for word in _WIDE.sub(r" \g<0> ", token).split() if _WORD.search(word)]
     different = {_bare(word) for word in words}
     counts = {
         "words": len(words), "unique_words": len(different), "characters": len(text),

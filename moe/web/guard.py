@@ -18,14 +18,15 @@ REMEMBERED = 1024
 MOST_HOPS = 32
 ALLOWED_HEADERS = (
     "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, X-Request-Id, OpenAI-Beta, X-Api-Key, "
+    "Mcp-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-Id, "
     "Anthropic-Version, Anthropic-Beta, Anthropic-Dangerous-Direct-Browser-Access, "
     "X-Stainless-Arch, X-Stainless-Async, X-Stainless-Custom-Poll-Interval, X-Stainless-Helper-Method, "
     "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, X-Stainless-Poll-Helper, "
     "X-Stainless-Retry-Count, X-Stainless-Runtime, X-Stainless-Runtime-Version, X-Stainless-Timeout"
 )
 EXPOSED_HEADERS = (
-    "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Confidence, X-MoE-Fallback, X-MoE-Ignored, X-Request-Id, "
-    "Retry-After, X-Should-Retry"
+    "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Tool, X-MoE-Confidence, X-MoE-Fallback, X-MoE-Ignored, "
+    "X-Request-Id, Retry-After, X-Should-Retry"
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

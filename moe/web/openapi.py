@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from flask import Flask, Response
@@ -18,11 +18,29 @@ from .ops import RouteBody
 
 SCHEMAS = "#/components/schemas/"
 TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+
+class ToolArguments(msgspec.Struct):
+    """What a tool takes: `GET /v1/tools` has each one's schema."""
+
+
+class RpcMessage(msgspec.Struct):
+    jsonrpc: Literal["2.0"]
+    method: str
+    id: int | str | None = None
+    params: dict[str, Any] | None = None
+
+
 OWN_PAGES = {
     "GET /": Page("Whether it runs", told_as="text/plain"),
     "GET /health": Page("How each expert fares", tells=("status", "version")),
     "GET /v1/route": Page("Who would answer the prompt `text`", query=("text", "model")),
     "POST /v1/route": Page("Who would answer", RouteBody),
+    "GET /v1/tools": Page("The exact tools, with the schema of what each takes", tells=("object", "data")),
+    "POST /v1/tools/{name}": Page("Call an exact tool; the body is its arguments", ToolArguments,
+                                  tells=("tool", "result", "text")),
+    "POST /mcp": Page("The tools over the Model Context Protocol", RpcMessage, ("jsonrpc", "method"),
+                      told_as=""),
     "GET /openapi.json": Page("This description", tells=("openapi", "paths")),
 }
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -98,6 +116,8 @@ def _responses(page: Page, path: str) -> dict[str, Any]:
 def _dialect(path: str) -> str:
     if path.startswith(MESSAGES):
         return "Anthropic"
+    if path == "/mcp":
+        return "Rpc"
     return "OpenAI" if path.startswith("/v1") else "Ollama"
 
 
@@ -110,6 +130,7 @@ def _errors() -> dict[str, Any]:
         "AnthropicError": _object({"type": {"const": "error"}, "error": _object(told, "message", "type"),
                                    "request_id": maybe}, "type", "error"),
         "OllamaError": _object({"error": text}, "error"),
+        "RpcError": _object({"error": {"type": ["object", "string"]}}, "error"),
     }
 
 

@@ -35,7 +35,8 @@ def test_a_sum_is_answered_in_the_language_it_was_asked_in(prompt: str, text: st
 
 @pytest.mark.parametrize("prompt", ["1.234 * 2", "1,234 * 2", "24 por 7", "2 por 1", "wie viel 24/7",
                                     "what is 5 - 10 - 15 cm",
-                                    "Was ist 3 * 4!", "what is 2x"])
+                                    "Was ist 3 * 4!", "what is 2x", "what is 5% + 3%", "10% + 5", "20% of 50%",
+                                    "percentage increase from 2019 to 2023", "percent change from 20% to 30%"])
 def test_what_may_be_something_else_is_left_alone(prompt: str) -> None:
     assert RECOGNISER.answer(prompt) is None
 
@@ -46,10 +47,20 @@ def test_what_may_be_something_else_is_left_alone(prompt: str) -> None:
     ("why is 240 + 10% not 250", {"240 + 10%": "264"}),
     ("2 + 3 * x is what", {}), ("the war of 1914 - 1918", {}), ("Warum 1.234 * 2?", {}), ("5% of 3 million", {}),
     ("5 percent of 1 percent", {}), ("foo(3*4)", {}), ("10.0.0.0/8 and 2026-03-29 and 24/7", {}),
-    ("4x4 and 1920 x 1080", {}),
+    ("4x4 and 1920 x 1080", {}), ("write a poem about 3 + 4", {}), ("Kapitel 30 + 40 zusammenfassen", {}),
+    ("5 000 + 3 000 people", {}), ("1 . 5 + 200", {}), ("007 + 100 agents", {}), ("5% + 3% commission, why?", {}),
 ])
 def test_a_sum_among_words_is_found_where_it_is_unmistakable(prompt: str, facts: dict[str, str]) -> None:
     assert {each.words: each.outcome.result for each in RECOGNISER.find(prompt)} == facts
+
+
+@pytest.mark.parametrize(("prompt", "text"), [
+    ("why is 0.1 + 0.2 not 0.3", "0.1 + 0.2 = 0.3"),
+    ("Warum ergibt 0,1 + 0,2 nicht 0,3?", "0,1 + 0,2 = 0,3"),
+    ("¿Por qué 0,1 + 0,2 no da 0,3?", "0,1 + 0,2 = 0,3"),
+])
+def test_a_fact_is_told_in_the_language_of_the_words_around_it(prompt: str, text: str) -> None:
+    assert [each.outcome.text for each in RECOGNISER.find(prompt)] == [text]
 
 
 def test_tools_are_offered_for_what_they_do() -> None:

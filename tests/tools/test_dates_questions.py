@@ -66,8 +66,8 @@ def test_what_could_mean_two_things_is_left_to_an_expert(prompt: str) -> None:
 
 
 @pytest.mark.parametrize(("prompt", "words", "days"), [
-    ("Explain what changed from March 1, 2026 to 2026-03-18, and why.", "from March 1, 2026 to 2026-03-18", 17),
-    ("Was ist zwischen dem 1. März 2026 und dem 18.03.2026 passiert?",
+    ("Explain how many days pass from March 1, 2026 to 2026-03-18, and why.", "from March 1, 2026 to 2026-03-18", 17),
+    ("Die Zeitspanne zwischen dem 1. März 2026 und dem 18.03.2026: was ist passiert?",
      "zwischen dem 1. März 2026 und dem 18.03.2026", 17),
     ("Resume el periodo del 1 de marzo de 2026 al 18 de marzo de 2026.",
      "del 1 de marzo de 2026 al 18 de marzo de 2026", 17),
@@ -76,6 +76,15 @@ def test_two_dates_within_a_prompt_are_found(prompt: str, words: str, days: int)
     assert RECOGNISER.answer(prompt) is None
     found, = RECOGNISER.find(prompt)
     assert (found.words, found.outcome.result["days"]) == (words, days)
+
+
+@pytest.mark.parametrize("prompt", [
+    "Explain what changed from March 1, 2026 to 2026-03-18, and why.",
+    "Was ist zwischen dem 1. März 2026 und dem 18.03.2026 passiert?",
+    "hotel del 3 de mayo de 2026 al 7 de mayo de 2026",
+])
+def test_how_long_it_was_is_no_fact_for_who_does_not_care(prompt: str) -> None:
+    assert RECOGNISER.find(prompt) == []
 
 
 @pytest.mark.parametrize(("prompt", "name"), [

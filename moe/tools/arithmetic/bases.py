@@ -9,7 +9,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...errors import ToolError
-from ..base import Outcome, Setting, tool
+from ..base import Language, Outcome, Setting, tool
+from ..numbers import localise, read_number
 
 Base = Annotated[int, Meta(ge=2, le=36)]
 
@@ -17,6 +18,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PREFIXES = {"0x": 16, "0o": 8, "0b": 2}
 _LONGEST = 1_000
 _MOST_PLACES = 200
+_DECIMAL = re.compile(r"[0-9]+(?:[.,][0-9]+)+")
 _SHAPE = re.compile(r"[0-9A-Z]+(?:[.,][0-9A-Z]+)?")
 _TEXTS = {
     "en": "{value} (base {old}) is {result} in base {new}",
@@ -41,9 +43,9 @@ def number_base(
         raise ToolError(f"a number of 1 to {_LONGEST} digits is needed")
     sign = "-" if text.startswith("-") else ""
     digits, base = _strip_prefix(text.removeprefix(sign or "+"), from_base)
-    number = _read(digits, base)
+    number = _read(digits, base, setting.language)
     result = sign * bool(number) + _write(number, to_base)
-    shown = {"value": sign + digits, "old": base, "result": result, "new": to_base}
+    shown = {"value": sign + digits, "old": base, "result": localise(result, setting.language), "new": to_base}
     steps = () if 10 in (base, to_base) else (f"decimal: {sign}{_write(number, 10)}",)
     return Outcome(result=result, text=_TEXTS[setting.language].format_map(shown), steps=steps)
 
@@ -55,8 +57,11 @@ def _strip_prefix(text: str, base: int | None) -> tuple[str, int]:
     return text.replace("_", ""), base or 10
 
 
-def _read(text: str, base: int) -> Fraction:
-    if not text.isascii() or not _SHAPE.fullmatch(text):
+def _read(text: str, base: int, language: Language) -> Fraction:
+    """To base 10 as `language` writes numbers; to others a comma begins decimals where the language has it so."""
+    if base == 10 and _DECIMAL.fullmatch(text):
+        return read_number(text, language)
+    if not text.isascii() or not _SHAPE.fullmatch(text) or ("," in text and language == "en"):
         raise ToolError("not a number: digits and letters with at most one point are accepted")
     whole, _, rest = text.replace(",", ".").partition(".")
     wrong = [digit for digit in whole + rest if _DIGITS.index(digit) >= base]

@@ -29,9 +29,11 @@ def work_out(steps: Sequence[Step]) -> tuple[Fraction, bool]:
     if isinstance(first, Fraction):
         return first, True
     near, nearer = _as_fraction(first), _as_fraction(_run(steps, _DIGITS[1]))
-    if abs(nearer) * _NOTHING**2 < 1 and abs(near) * _NOTHING < 1:
+    if not nearer:
         return Fraction(0), True
     if abs(near - nearer) * 10**25 > abs(nearer):
+        if abs(nearer) * _NOTHING**2 < 1 and abs(near) * _NOTHING < 1:
+            return Fraction(0), True
         raise ToolError("there is no finite value, or none that can be worked out precisely")
     short = Fraction(round_text(nearer))
     is_exact = abs(short - nearer) * 10**50 < abs(nearer)

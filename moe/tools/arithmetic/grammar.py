@@ -84,7 +84,9 @@ class Parser:
         return is_percent
 
     def _product(self) -> bool:
-        is_percent = self._share()
+        is_percent = self._fraction()
+        if is_percent is None:
+            is_percent = self._share()
         while True:
             if mark := self._take("*", "/", "//", "mod"):
                 self._share()
@@ -101,6 +103,18 @@ class Parser:
                 return is_percent
             is_percent = False
             self._emit(mark)
+
+    def _fraction(self) -> bool | None:
+        """"3/4 of 80"; None where that does not stand there."""
+        kinds = [token.kind for token in self._tokens[self._place : self._place + 3]]
+        if kinds != ["number", "mark", "number"] or self._peek(1) != "/" or self._peek(3) != "of":
+            return None
+        self._steps += [Step("push", 0, self._tokens[self._place + away].value) for away in (0, 2)]
+        self._emit("/")
+        self._place += 4
+        is_percent = self._sign()
+        self._emit("*")
+        return is_percent
 
     def _share(self) -> bool:
         start = self._place
@@ -187,10 +201,7 @@ class Parser:
     def _call(self, name: str) -> None:
         is_of = bool(self._take("of"))
         if is_of or not self._take("("):
-            is_negative = bool(self._take("-"))
-            self._operand_of(name)
-            if is_negative:
-                self._emit("neg")
+            self._bare_operand(name, is_of=is_of)
             count = 1
         elif self._take(")"):
             raise ToolError(f"{name} needs an argument")
@@ -205,6 +216,28 @@ class Parser:
         if not least <= count <= most:
             raise ToolError(f"{name} takes {least if least == most else f'{least} to {most}'} arguments, not {count}")
         self._emit(name, count)
+
+    def _bare_operand(self, name: str, *, is_of: bool) -> None:
+        """What a function without brackets takes: "sin 30°", "ln 2pi"; refused where people read it in two ways."""
+        is_sign = self._tokens[self._place - 1].start + 1 == self._tokens[self._place - 1].end
+        is_negative = bool(self._take("-"))
+        is_root = name in ("sqrt", "cbrt")
+        first = self._place
+        self._operand_of(name)
+        if not is_of and not is_sign and self._tokens[first].kind == "number":
+            if self._place == first + 1 and self._peek_kind() == "constant" and not is_root:
+                self._operand_of(name)
+                self._emit("*")
+            elif self._peek() == "(" or (is_root and self._peek_kind() == "constant"):
+                raise ToolError(f"it is not clear what {name} is of: write brackets")
+        if not is_of and not is_root and self._peek() in ("/", "//"):
+            raise ToolError(f"it is not clear whether {name} is of what stands before the {self._peek()}: "
+                            "write brackets")
+        if is_negative:
+            self._emit("neg")
+
+    def _peek_kind(self) -> str:
+        return self._tokens[self._place].kind if self._place < len(self._tokens) else ""
 
     def _operand_of(self, name: str) -> None:
         if not self._starts_operand():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from ..base import Outcome, Setting, tool
@@ -11,6 +12,7 @@ from .grammar import parse
 
 MOST_PLACES = 60
 _SHOWN_CHARS = 200
+_END = re.compile(r"(?<![=?\s])\s*=\s*\??\s*\Z")
 
 
 @tool("arithmetic")
@@ -22,10 +24,10 @@ def calculate(expression: str, *, setting: Setting) -> Outcome:
 
     expression: the expression, numbers written in English, German or Spanish
     """
-    value, is_exact = work_out(parse(expression, setting.language))
+    value, is_exact = work_out(parse(_END.sub("", expression), setting.language))
     result = write(value) if is_exact else round_text(value, SHOWN_DIGITS)
     is_whole = is_exact and Fraction(result) == value
-    shown = _shorten(" ".join(expression.split()).rstrip("= "))
+    shown = _shorten(" ".join(_END.sub("", expression).split()))
     text = f"{shown} {'=' if is_whole else '≈'} {localise(result, setting.language)}"
     ratio = f"{value.numerator}/{value.denominator}"
     steps = (f"{shown} = {ratio}",) if is_exact and not is_whole and len(ratio) <= MOST_PLACES else ()

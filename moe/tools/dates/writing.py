@@ -11,7 +11,7 @@ from .counting import Span
 _LOCALES = {"en": "en_GB", "de": "de", "es": "es"}
 WORKING_DAYS = {"en": ("working day", "working days"), "de": ("Arbeitstag", "Arbeitstage"),
                 "es": ("día laborable", "días laborables")}
-_SPANS = {"en": "From {} to {} it is {}", "de": "Vom {} bis zum {} sind es {}", "es": "Del {} al {} hay {}"}
+_SPANS = {"en": "From {} to {} it is {}", "de": "Vom {} bis zum {} {verb} es {}", "es": "Del {} al {} hay {}"}
 _OF_THEM = {"en": "{} from Monday to Friday", "de": "{} von Montag bis Freitag", "es": "{} de lunes a viernes"}
 _OR = {"en": "or", "de": "oder", "es": "o"}
 _SUMS = {"en": "{base} {added} is {weekday}, {day}", "de": "{base} {added} ist {weekday}, der {day}",
@@ -68,7 +68,8 @@ def write_span(first: date, last: date, span: Span, language: Language) -> str:
         ways.append(write_counts([(span.years, "year"), (span.months, "month"), (span.rest, "day")], language))
     if span.days >= 7:
         ways.append(write_counts([(span.days // 7, "week"), (span.days % 7, "day")], language))
-    told = _SPANS[language].format(write_date(first, language), write_date(last, language), days)
+    told = _SPANS[language].format(write_date(first, language), write_date(last, language), days,
+                                   verb="ist" if span.days == 1 else "sind")
     told += f": {f', {_OR[language]} '.join(ways)}" if ways else ""
     return f"{told}; " + _OF_THEM[language].format(write_count(span.working, "working", language))
 

@@ -10,6 +10,7 @@ import mpmath
 import sympy
 
 from .nodes import build, measure, write
+from .scanning import REACH, is_always_zero, scan
 
 Sides = list[list[Any]]
 
@@ -17,11 +18,10 @@ DIGITS = 30
 SHOWN = 15
 MOST_EXACT_CHARS = 60
 MOST_DEGREE = 60
-# Where the roots of an equation without a formula are looked for.
-REACH = 100
-STEPS = 2_000
 MOST_SCANNED = 6
 CLOSE = 1e-12
+# A whole number so near to what was found is tried instead of it.
+NEXT = 1e-8
 TURNING = (sympy.sin, sympy.cos, sympy.tan)
 
 
@@ -102,11 +102,13 @@ def _exact_roots(factor: Any, x: Any) -> list[Any]:
 def _transcendental(relations: Sides, zero: Any, x: Any) -> dict[str, Any]:
     real = sympy.Symbol(x.name, real=True)
     zero = zero.subs(x, real)
+    if is_always_zero(zero, real):
+        return {"kind": "identity", "solutions": [], "complete": True}
     try:
         found = sympy.solveset(zero, real, sympy.S.Reals)
     except (NotImplementedError, ValueError, TypeError):
         found = None
-    scanned = _scan(relations, zero, real)
+    scanned = [root for near in scan(zero, real) if (root := _settle(relations, real, near)) is not None]
     if isinstance(found, sympy.FiniteSet) or found is sympy.S.EmptySet:
         exact = [root for root in found if _fits(relations, {x.name: root})]
         missed = [root for root in scanned if not any(abs(sympy.N(each - root)) < 1e-9 for each in exact)]
@@ -130,33 +132,11 @@ def _repeats(zero: Any, x: Any) -> bool:
     return bool(sympy.simplify(zero.subs(x, x + 2 * sympy.pi) - zero) == 0)
 
 
-def _scan(relations: Sides, zero: Any, x: Any) -> list[Any]:
-    """The real roots where its sign changes, refined and tested."""
-    number = sympy.lambdify(x, zero, "math")
-    places = [REACH * (2 * step / STEPS - 1) + 0.00037 for step in range(STEPS + 1)]
-    values = [(place, value) for place in places if (value := _value(number, place)) is not None]
-    roots: list[Any] = []
-    for (low, before), (high, after) in itertools.pairwise(values):
-        if before * after > 0 or high - low > 0.2:
-            continue
-        try:
-            root = sympy.nsolve(zero, x, (low, high), solver="anderson", prec=DIGITS, verify=False)
-        except (ValueError, ZeroDivisionError, TypeError, ArithmeticError):
-            continue
-        near = sympy.Integer(round(root)) if root.is_real else root
-        if abs(near - root) < CLOSE and _fits(relations, {x.name: near}):
-            root = near
-        if _fits(relations, {x.name: root}) and not any(abs(root - each) < 1e-9 for each in roots):
-            roots.append(root)
-    return roots
-
-
-def _value(number: Any, place: float) -> float | None:
-    try:
-        value = number(place)
-    except (ValueError, ZeroDivisionError, OverflowError, TypeError):
-        return None
-    return value if isinstance(value, (int, float)) and value == value else None
+def _settle(relations: Sides, x: Any, root: Any) -> Any:
+    """The whole number that lies there, or the root itself; None where neither stands the test."""
+    whole = sympy.Integer(round(root)) if root.is_real else root
+    near = whole if abs(whole - root) < NEXT else root
+    return next((each for each in (near, root) if _fits(relations, {x.name: each})), None)
 
 
 def _system(relations: Sides, zeros: list[Any], wanted: list[Any]) -> dict[str, Any]:

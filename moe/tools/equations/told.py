@@ -93,7 +93,8 @@ def _shown(told: Found, language: Language) -> str:
         return f"= {told['exact']} = {written}" if _ends(fraction) else f"= {told['exact']} ≈ {written}"
     if not told["exact"]:
         return f"≈ {written}"
-    return f"= {told['exact']}" if told["exact"] == plain or not told["re"] else f"= {told['exact']} ≈ {written}"
+    is_all = told["exact"].replace("*i", "i") == plain or not told["re"]
+    return f"= {told['exact']}" if is_all else f"= {told['exact']} ≈ {written}"
 
 
 def _ends(fraction: Fraction) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,48 @@ log = logging.getLogger("moe.tools")
 LIMIT_S = 1.5
 START_S = 20.0
 LONGEST_ANSWER = 1_000_000
+# So much of its time may a task wait for others.
+MOST_WAITED = 0.6
 TOO_LONG = "this takes too long to work out"
+BUSY = "the solver is busy with other tasks"
+
+
+class _Queue:
+    """Lets one in at a time, whoever came first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._is_taken = False
+
+    def enter(self, limit_s: float | None = None) -> bool:
+        """Whether it came to its turn in time."""
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
+        if turn.wait(limit_s):
+            return True
+        with self._lock:
+            if turn.is_set():
+                return True
+            self._waiting.remove(turn)
+            return False
+
+    def leave(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._is_taken = False
+
+    def __enter__(self) -> None:
+        self.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
 
 
 class Worker:
@@ -30,7 +72,7 @@ class Worker:
 
     def __init__(self, *, limit_s: float = LIMIT_S) -> None:
         self._limit_s = limit_s
-        self._gate = threading.Lock()
+        self._gate = _Queue()
         self._child: subprocess.Popen[bytes] | None = None
         self._closed = False
 
@@ -41,17 +83,18 @@ class Worker:
         return child.pid if child else None
 
     def solve(self, task: str, arguments: Mapping[str, Any]) -> Any:
-        """Raises ToolError, and ToolTimeout after `limit_s`, in which the time it takes to start is not counted."""
+        """Raises ToolError, and ToolTimeout after `limit_s`, in which the time it takes to start is not counted; who
+        waits for others until little of that is left is told so, and ends nobody's process."""
         deadline = time.monotonic() + self._limit_s
-        if not self._gate.acquire(timeout=self._limit_s):
-            raise ToolTimeout("the solver is busy with other tasks")
+        if not self._gate.enter(self._limit_s * MOST_WAITED):
+            raise ToolTimeout(BUSY)
         try:
             begun = time.monotonic()
             child = self._ready()
             deadline += time.monotonic() - begun
             return self._ask(child, msgspec.json.encode({"task": task, "arguments": arguments}) + b"\n", deadline)
         finally:
-            self._gate.release()
+            self._gate.leave()
 
     def warm(self) -> None:
         """Starts the process, so that the first task need not wait for it."""

@@ -49,7 +49,10 @@ _PRIMES: dict[Language, tuple[str, ...]] = {
         rf"(?:check|tell me|test) (?:if|whether) (?:the number )?{_N} is (?:a )?prime(?: number)?",
         rf"(?:if|whether) (?:the number )?{_N} is (?:a )?prime(?: number)?",
         rf"{_ASK['en']}(?:prime factori[sz]ation|prime factors|prime decomposition) (?:of|for) (?:the number )?{_N}",
-        rf"(?:prime )?(?:factori[sz]e|factor) (?:the number )?{_N}(?: into (?:its )?primes?(?: factors| numbers)?)?",
+        rf"(?:prime )?factori[sz]e (?:the number )?{_N}(?: into (?:its )?primes?(?: factors| numbers)?)?",
+        rf"(?:prime )?factor (?:the number )?{_N} into (?:its )?primes?(?: factors| numbers)?",
+        # Below, it may be sun cream.
+        rf"(?:prime )?factor (?:the number )?(?=[0-9.,]{{3}}|[0-9]+ ?(?:\^|\*\*)){_N}",
         rf"(?:decompose|split|break|break down|write|express) (?:the number )?{_N} (?:down )?"
         r"(?:into|as a product of) (?:its )?(?:primes|prime factors|prime numbers)",
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ToolError
@@ -11,6 +11,7 @@ from ..arithmetic.grammar import Parser
 from ..arithmetic.tokens import Token, tokenise
 from ..base import Language
 from .question import Asked, Finder, Question, Reader, fold
+from .sums import GROUP, find_sums
 
 # What asks for a number and nothing else; what may ask for anything; what tells the language.
 _STRONG = (
@@ -49,8 +50,6 @@ _GERMAN = re.compile(r"\b(?:von|vom|aus|mal|hoch|geteilt|durch|prozent|wurzel|h�
 _SPANISH = re.compile(r"\b(?:de|del|por|ciento|entre|dividido|elevado|raíz|mitad|más|menos|al)\b")
 _CURRENCY = re.compile(r"(?<=of )[$€£](?=[0-9])|(?<=[0-9])(?: ?€| ?euros?| dollars| ?\$| dólares)$", re.IGNORECASE)
 _REMAINDER = re.compile(r"[0-9](?: % |%)[0-9]")
-# Grouped in one language, with decimals in the other.
-_GROUP = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}[.,][0-9]{3}(?![0-9.,])")
 _SHOUTED = re.compile(r"[0-9)] ?!+ *[?.!]*$")
 
 
@@ -70,7 +69,7 @@ def _read_sum(question: Question) -> Asked | None:
     text = _CURRENCY.sub("", text)
     small = fold(text)
     language = language or ("de" if _GERMAN.search(small) else "es" if _SPANISH.search(small) else None)
-    if language is None and _GROUP.search(text):
+    if language is None and GROUP.search(text):
         return None
     language = language or "en"
     if _SHOUTED.search(question.whole):
@@ -134,8 +133,9 @@ def _may_be_read_otherwise(tokens: list[Token], marks: list[str], functions: lis
     bare += [left.text for left, right in kinds if right.text == "factorial"]
     if bare and (len(functions) > 1 or set(marks) - {"of", "°"}):
         return True
-    is_share = "of" in marks and bool({"+", "-"} & set(marks))
-    return is_share or marks.count("^") > 1 or ("^" in marks and tokens[0].text == "-")
+    is_share = "of" in marks and (bool({"+", "-"} & set(marks)) or marks.count("%") > 1)
+    adds_to_share = any(left.text == "%" and right.text in ("+", "-") for left, right in kinds)
+    return is_share or adds_to_share or marks.count("^") > 1 or ("^" in marks and tokens[0].text == "-")
 
 
 def _is_dimension(text: str) -> bool:
@@ -159,7 +159,7 @@ def _is_no_idiom(tokens: list[Token], marks: list[str], text: str, *, has_lead: 
 
 
 _NUM = r"[-−]?[0-9][0-9.,']*"
-_UNIT = r"(?: ?(?:%|€|\$|euros?|dollars?|dólares))?"
+_UNIT = r"(?: ?(?:€|\$|euros?|dollars?|dólares))?"
 _FROM_TO = rf"\$?({_NUM}){_UNIT} (?:to|auf|a) \$?({_NUM}){_UNIT}"
 _CHANGES: tuple[tuple[Language, re.Pattern[str]], ...] = (
     ("en", re.compile(
@@ -187,6 +187,7 @@ _CHANGES: tuple[tuple[Language, re.Pattern[str]], ...] = (
         r" es)? de |"
         r"en qué porcentaje (?:aumenta|sube|baja|disminuye|cambia)(?: al pasar)? de )" + _FROM_TO)),
 )
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 _CHANGE_CUE = re.compile(r"(?:percent|%|prozent|porcent).*[0-9] ?[^ ]* (?:to|auf|a) ")
 
 
@@ -194,6 +195,8 @@ def _read_change(question: Question) -> Asked | None:
     for language, pattern in _CHANGES:
         if found := pattern.fullmatch(question.folded):
             values = [value.rstrip(".,").replace("−", "-") for value in found.groups()]
+            if all(_YEAR.fullmatch(value) for value in values):
+                return None
             return Asked("percent_change", {"old": values[0], "new": values[1]}, language)
     return None
 
@@ -262,33 +265,10 @@ def _guess(folded: str) -> Language:
                              r"z", folded) else "en"
 
 
-_AFTER = (r"(?![\w/*+^%:=()\[\]{}-]|[.,][0-9]| ?(?:%|percent|prozent|por ciento|thousand|million|billion|hundred|mil\b|"
-          r"tausend|mio|mrd|milliard))")
-_INSIDE = re.compile(
-    r"(?<![\w.,/*+^%:=()\[\]{}$-])(?:[0-9]+(?:[.,][0-9]+)*(?: ?%)?(?: ?\*\*? ?| \+ | × | ÷ |×|÷| ?\^ ?|"
-    r" ?\+ ?(?=[0-9.,]+ ?%)))+[0-9]+(?:[.,][0-9]+)*(?: ?%)?" + _AFTER, re.IGNORECASE)
-_SHARES = re.compile(
-    r"(?<![\w.,])(?!0[0-9])[0-9]+(?:[.,][0-9]+)? ?(?:%|percent|prozent|por ciento) (?:of|von|de) "
-    r"[0-9]+(?:[.,][0-9]+)*" + _AFTER, re.IGNORECASE)
-
-
-def _find_sums(text: str) -> Iterator[tuple[str, Asked]]:
-    for pattern in (_SHARES, _INSIDE):
-        for found in pattern.finditer(text):
-            words = found[0]
-            around = text[:found.start()].rstrip()[-1:] + text[found.end():].lstrip()[:1]
-            if _GROUP.search(words) or any(mark in "+-*/^×÷%!()−" for mark in around):
-                continue
-            small = fold(words)
-            language: Language = "de" if re.search("von|prozent", small) else "es" if re.search(r"\bde\b|"
-            r"por ", small) else "en"
-            yield words, Asked("calculate", {"expression": words}, language)
-
-
 READERS: tuple[Reader, ...] = (
     Reader(_CUE, _read_sum), Reader(_CHANGE_CUE, _read_change), Reader(_BASE_CUE, _read_base),
 )
-FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"[0-9] ?(?:[-+*/^×÷%]|percent|prozent|por ciento)"), _find_sums),)
+FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"[0-9] ?(?:[-+*/^×÷%]|percent|prozent|por ciento)"), find_sums),)
 CUES: Mapping[str, re.Pattern[str]] = {
     "calculate": re.compile(r"[0-9] ?(?:[-+*/^×÷%!²³]|x [0-9])|calculat|comput|berechn|\brechne|calcul|square root|"
     r"wurzel|"

@@ -165,8 +165,17 @@ _PAIRS: tuple[tuple[Language, re.Pattern[str]], ...] = (
 )
 
 
+# Who tells from when to when wants to know how long it is only if one of these is there.
+_LASTING = re.compile(
+    r"\b(?:days?|weeks?|months?|years?|nights?|long|ages?|old|elapsed|duration|interval|deadlines?|periods?|tage?n?|wochen?|"
+    r"monate?n?|jahre?n?|nächte|dauer\w*|zeitraum|zeitspanne|frist(?:en)?|lange?|alt|d[ií]as?|semanas?|mes|meses|años?|"
+    r"noches?|tiempo|duración|duró|plazos?|per[ií]odos?|edad)\b")
+
+
 def _find_pairs(text: str) -> Iterator[tuple[str, Asked]]:
     folded = fold(text)
+    if not _LASTING.search(folded):
+        return
     for language, pattern in _PAIRS:
         for found in pattern.finditer(folded):
             first, last = _slot(found[1], language), _slot(found[2], language)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ...errors import ToolError
 from ..base import Language
@@ -178,6 +178,8 @@ def _read_list(data: str, language: Language) -> str | None:
     text = text.replace(",;", ";")
     if " " not in text and ";" not in text:
         items = text.split(",") if text.count(",") > 1 or language == "en" else []
+        if _may_be_grouped(items):
+            return None
     elif ";" in text and text.count(";") > 1:
         items = text.split(";")
     else:
@@ -195,6 +197,12 @@ def _read_list(data: str, language: Language) -> str | None:
     except ToolError:
         return None
     return "; ".join(localise(decimal_text(value), language) for value in values)
+
+
+def _may_be_grouped(items: Sequence[str]) -> bool:
+    """"1,000,2,500" may be four numbers or two."""
+    return bool(items) and all(re.fullmatch(r"[0-9]{3}", item) for item in items[1::2]) \
+        and any(len(item) < 3 for item in items[::2])
 
 
 _MONEY = rf"(?P<cur>[$€£] ?)?(?P<sum>{NUMBER})(?: ?(?:dollars|euros?|pounds|dólares|pesos|usd|eur|[€$£]))?"

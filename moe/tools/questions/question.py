@@ -27,6 +27,16 @@ _OPENINGS = re.compile(
 )
 _CLOSINGS = re.compile(r"\s*(?:[,;]?\s*(?:please|pls|thanks|thank you|thx|bitte|danke|por favor|gracias)|[?!.]+)$")
 
+# Small words that one language has and the others have not.
+_SPOKEN: tuple[tuple[Language, re.Pattern[str]], ...] = (
+    ("en", re.compile(r"\b(?:the|is|are|of|and|what|why|how|does|did|i|my|you|it|this|that|with|for|by|not|to)\b")),
+    ("de", re.compile(r"\b(?:der|das|dem|den|des|und|ist|sind|ich|mir|mein|du|nicht|ein|eine|einen|wie|wieso|warum|"
+                      r"mit|für|auf|von|vom|zu|zum|über|wir|bitte|dass|gibt|beträgt|ergibt|wenn|nur)\b")),
+    ("es", re.compile(r"¿|¡|\b(?:el|la|los|las|de|del|y|es|son|que|qué|por|para|con|un|una|uno|cuánto|cómo|en|mi|mis|"
+                      r"tu|se|al|si|lo|su|más|dame|hay)\b")),
+)
+_ENOUGH_TO_GUESS = 2000
+
 
 class Question(Struct, frozen=True):
     """One prompt without greetings, "please" and end marks, its blanks made single.
@@ -70,6 +80,13 @@ def fold(text: str) -> str:
     """In small letters, as long as before."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(_fold_letter(letter) for letter in text)
+
+
+def guess_language(folded: str) -> Language:
+    """The one with most of its small words in the text; English where no other has more."""
+    text = folded[:_ENOUGH_TO_GUESS]
+    counts = {language: len(words.findall(text)) for language, words in _SPOKEN}
+    return max(counts, key=counts.__getitem__)
 
 
 def _fold_letter(letter: str) -> str:

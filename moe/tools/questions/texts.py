@@ -36,6 +36,8 @@ _VAGUE = frozenset((
     "hex", "bytearray", "html", "xml", "zip", "credentials", "username", "token", "utf8", "utf-8", "unicode", "padding",
     "object", "buffer", "dokument", "dokumente", "binär", "binärdaten", "documento", "documentos", "binario",
     "mensaje", "siguiente", "cadena", "de", "del", "al", "por", "todo", "que",
+    "nothing", "twice", "times", "reversed", "backwards", "uppercase", "lowercase", "salted", "nichts", "zweimal",
+    "rückwärts", "nada", "veces", "invertido",
 ))
 _MOST_PLAIN_WORDS = 2
 

@@ -42,6 +42,10 @@ imp gal|imperial_gallon|imperial gallon,imperial gallons,uk gallon,uk gallons|br
 galón imperial,galones imperiales
 qt|quart|quart,quarts||
 pt|pint|pint,pints||pinta,pintas
+imp pt|imperial_pint|imperial pint,imperial pints,uk pint,uk pints||
+imp fl oz|imperial_fluid_ounce|imperial fluid ounce,imperial fluid ounces,uk fluid ounce,uk fluid ounces||
+short ton|short_ton|short ton,short tons,us ton,us tons||
+long ton|long_ton|long ton,long tons,imperial ton,imperial tons,uk ton,uk tons||
 cup|cup|cup,cups||
 fl oz|fluid_ounce|fluid ounce,fluid ounces,floz|flüssigunze,flüssigunzen|onza líquida,onzas líquidas
 tbsp|tablespoon|tablespoon,tablespoons||
@@ -118,7 +122,18 @@ _SHOWN_SPELLINGS = {"coulomb": "coulomb", "farad": "farad", "pint": "pint"}
 UNCLEAR = {
     "pfund": "lb (0.45359237 kg) or 500 g",
     "zentner": "50 kg or 100 kg",
+    "ton": "a short ton (907.18474 kg), a long ton (1016.0469088 kg) or a tonne (1000 kg)",
+    "tons": "short tons (907.18474 kg), long tons (1016.0469088 kg) or tonnes (1000 kg)",
 }
+# The same in what is written so: capitals matter there.
+UNCLEAR_AS_WRITTEN = {
+    "Cal": "cal or kcal", "Calorie": "cal or kcal", "Calories": "cal or kcal", "ML": "mL or ML (1000000 L)",
+    "MS": "ms or MS (1000000 s)", "MA": "mA or MA", "MV": "mV or MV", "MG": "mg or Mg (1000 kg)",
+}
+CURRENCIES = frozenset(
+    "$ € £ ¥ ₹ eur usd gbp chf jpy cny inr mxn ars cop clp pen cad aud sek nok dkk pln czk brl try btc euro euros dollar "
+    "dollars us-dollar cent cents yen yuan rupee rupees franken franc francs dólar dólares dolar dolares peso pesos "
+    "pfund sterling bitcoin".split()) - {"pfund"}
 # Known, but of no one agreed size, or not the one that is asked for: no question of these is answered unasked.
 LOOSE = frozenset({"cup", "tbsp", "tsp", "pt", "qt", "a", "ct", "cal", "st", "fl oz", "bbl", "kt", "kbit", "p",
                    "b"})

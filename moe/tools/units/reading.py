@@ -10,12 +10,12 @@ from msgspec import Struct
 from ...errors import ToolError
 from ..base import Language
 from ..numbers import NUMBER, read_number
-from .names import LOOSE, UNCLEAR, Name, find_names
+from .names import CURRENCIES, LOOSE, UNCLEAR, UNCLEAR_AS_WRITTEN, Name, find_names
 from .registry import Size, measure
 
 LONGEST = 80
 _PER = re.compile(r"\s*/\s*|\s+(?:per|pro|je|por)\s+", re.IGNORECASE)
-_TIMES = re.compile(r"\s*[*·⋅×]\s*")
+_TIMES = re.compile(r"\s*(?<!\*)[*·⋅×](?!\*)\s*")
 _TERM = re.compile(r"(?P<name>[^0-9^²³]+?)\s*(?:\^|\*\*)?\s*(?P<power>-?[1-9]|²|³)?")
 _POWERED = (
     (re.compile(r"(?:square|sq\.?) (.+)|quadrat(.+)|(.+) cuadrad[oa]s?", re.IGNORECASE), 2),
@@ -66,6 +66,10 @@ def read_unit(text: str, *, is_named: bool = False) -> tuple[Unit, ...]:
         raise ToolError("a unit is missing" if not clean else f"a unit of more than {LONGEST} characters")
     if clean.lower() in UNCLEAR:
         raise ToolError(f"'{clean}' may mean {UNCLEAR[clean.lower()]}: say which")
+    if clean in UNCLEAR_AS_WRITTEN:
+        raise ToolError(f"'{clean}' may mean {UNCLEAR_AS_WRITTEN[clean]}: say which")
+    if clean.lower() in CURRENCIES:
+        raise ToolError(f"'{clean}' is money, and rates of exchange are not known here")
     names = find_names(clean)
     if names:
         return tuple(_from_name(name, clean) for name in names)
