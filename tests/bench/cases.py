@@ -16,7 +16,7 @@ CLIENTS = (1, 8, 32)
 PROMPTS = (
     "Say tok sixteen times please.",
     "Why does my Python function raise a TypeError?",
-    "Solve the equation 3x + 7 = 22 for x.",
+    "Show me step by step how 3x + 7 = 22 is solved for x.",
     "Translate 'good morning' into Spanish.",
     "Which side effects does ibuprofen have?",
     "Write a short poem about the sea.",
