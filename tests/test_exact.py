@@ -31,7 +31,7 @@ def node() -> Iterator[FakeOllama]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, node: FakeOllama) -> Iterator[Live]:
-    config = {"expert_runner": {"ollama_url": node.url, "retries": 0}}
+    config = {"expert_runner": {"ollama_url": node.url, "retries": 0}, "tools": {"offer": "never"}}
     with live_server(tmp_path_factory.mktemp("exact"), config=config, experts=EXPERTS) as live:
         yield live
 
@@ -176,7 +176,7 @@ def test_the_router_reads_the_users_own_words_only(server: Live) -> None:
 def test_a_config_can_do_without(
     tmp_path: Path, node: FakeOllama, since: int, tools: dict[str, Any], is_asked: bool, is_told: bool
 ) -> None:
-    config = {"expert_runner": {"ollama_url": node.url}, "tools": tools}
+    config = {"expert_runner": {"ollama_url": node.url}, "tools": {"offer": "never", **tools}}
     with live_server(tmp_path, config=config, experts=EXPERTS) as live:
         assert (ask(live).headers["x-moe-stage"] != "tool") == is_asked
         ask(live, MIXED)

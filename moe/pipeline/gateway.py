@@ -3,6 +3,7 @@
     inline  a tool that knows it exactly         -> chunks, and nobody else is asked
     router  who should answer, and how sure      -> Decision
     ground  what tools find in the prompt, for the expert to rely on
+    toolloop  the tools it may call meanwhile
     dispatch  the expert, or whoever stands in   -> chunks
     note    remembers who made which call, so that its result comes back to them
     settle  counts what was said
@@ -41,8 +42,10 @@ from .form import Form, Forms
 from .grounding import Grounding
 from .inline import Inline, decide, say
 from .lineup import Lineup, prepare
+from .offering import join
 from .personas import take_on
 from .settle import settle
+from .toolloop import Toolloop
 from .vectors import Vectors
 
 
@@ -90,9 +93,9 @@ class Gateway:
         self.tools = tools
         self._inline = Inline(tools.recogniser, config.tools)
         self._grounding = Grounding(tools.recogniser, config.tools)
+        self._toolloop = Toolloop(dispatcher, tools, config.tools)
         self._cards = Cards(config, catalog=catalog, local=local, lineup=lineup, vectors=vectors,
                             aliases=manager.aliases)
-        self._dispatcher = dispatcher
         self._lineup = lineup
         self._statistics = statistics
         self._forms = Forms()
@@ -130,8 +133,8 @@ class Gateway:
     def _ask(
         self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None
     ) -> Generator[Chunk, None, None]:
-        request = self._grounding.add(request, decision)
-        chunks = self._dispatcher.run(request, decision, request_id=request_id, form=form)
+        request = self._toolloop.offer(self._grounding.add(request, decision), decision)
+        chunks = self._toolloop.run(request, decision, request_id=request_id, form=form)
         return self._callers.note(chunks, request) if decision.virtual else chunks
 
     def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:
@@ -139,9 +142,9 @@ class Gateway:
         Calls no model. Raises RequestError."""
         request = self._attachments.take_in(self._unfold(request))
         decision = self.router.decide(request)
-        request = self._grounding.add(request, decision)
+        request = self._toolloop.offer(self._grounding.add(request, decision), decision)
         chosen = next(self._lineup.candidates(decision))
-        prepared = prepare(request, chosen.expert, chosen.model)
+        prepared = join(prepare(request, chosen.expert, chosen.model), chosen.backend)
         return prepared, chosen.backend.count_tokens(prepared) if isinstance(chosen.backend, Counting) else None
 
     def route(self, request: ChatRequest) -> dict[str, Any]:

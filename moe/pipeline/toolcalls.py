@@ -24,6 +24,7 @@ MOST_ALIKE = 3
 MOST_FULL_RESULTS = 4
 LEAST_CHARS = 200
 LONGEST_SHOWN = 200
+MOST_NESTED = 32
 
 
 class Found(Struct, frozen=True):
@@ -100,7 +101,7 @@ class Calls:
         if self._left_chars < LEAST_CHARS:
             return _fail("there is no room left for more results; answer with what you have")
         if arguments is None:
-            return _fail("the arguments are no JSON object")
+            return _fail("the arguments are no JSON object that can be read")
         key = name + _encode(arguments, is_sorted=True)
         self._counts[key] += 1
         if key not in self._known:
@@ -145,12 +146,17 @@ def _cut(content: str, room: int) -> str:
 
 
 def _read(arguments: str) -> dict[str, Any] | None:
-    """None for what is no object."""
+    """None for what is no object, or nested as no tool's arguments are."""
     try:
         value = msgspec.json.decode(arguments or "{}")
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and _is_shallow(value, MOST_NESTED) else None
+
+
+def _is_shallow(value: Any, left: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return left > 0 and all(_is_shallow(each, left - 1) for each in inner)
 
 
 def _spell(name: str, arguments: dict[str, Any] | None) -> str:

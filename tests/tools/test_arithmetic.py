@@ -262,3 +262,55 @@ def test_a_megabyte_is_refused(letter: str) -> None:
         percent_change(text, "1")
     with pytest.raises(ToolError):
         number_base(text, 2)
+
+
+@pytest.mark.parametrize(("expression", "result"), [
+    ("exp(-1000)", "5.07595889755E-435"), ("e^-200", "1.38389652674E-87"),
+    ("exp(-100) - exp(-101)", "2.35153650485E-44"), ("exp(-1000)*exp(1000)", "1"), ("sin(pi)", "0"),
+    ("sqrt(2)^2 - 2", "0"), ("1 - 1 + exp(-300)", "5.14820022241E-131"),
+])
+def test_what_is_small_is_not_nothing_and_what_is_nothing_is(expression: str, result: str) -> None:
+    assert work(expression) == result
+
+
+@pytest.mark.parametrize(("expression", "result"), [
+    ("sin 2pi", "0"), ("cos 2 pi", "1"), ("2 sin 30° cos 60°", "0.5"), ("√2/2", "0.707106781187"),
+    ("2√9(1+1)", "12"), ("ln 2 * 3", "2.07944154168"), ("square root of 16 / 2", "2"),
+])
+def test_a_function_without_brackets_takes_what_people_mean(expression: str, result: str) -> None:
+    assert work(expression) == result
+
+
+@pytest.mark.parametrize("expression", ["atan2(1,1)", "sin 2(3)", "sin pi/2", "ln 2/3", "sqrt 2 pi", "abs -5/2",
+                                        "sqrt2(3)"])
+def test_a_function_without_brackets_that_may_take_two_things_is_refused(expression: str) -> None:
+    with pytest.raises(ToolError, match="write brackets"):
+        work(expression)
+
+
+@pytest.mark.parametrize(("expression", "language", "result"), [
+    ("3/4 of 100", "en", "75"), ("1/2 von 30 + 1", "de", "16"), ("2/3 de 60", "es", "40"), ("1/2 of 50%", "en", "0.25"),
+    ("100 - 1/4 of 8", "en", "98"), ("2+2=", "en", "4"), ("2+2 = ?", "en", "4"),
+])
+def test_a_share_is_taken_of_what_follows(expression: str, language: Language, result: str) -> None:
+    assert work(expression, language) == result
+
+
+@pytest.mark.parametrize(("value", "old", "language", "result"), [
+    ("1,000", None, "en", "1111101000"), ("1.000.000", 10, "de", "11110100001001000000"), ("1,5", 10, "de", "1.1"),
+    ("0,1", 2, "de", "0.1"), ("0.5", None, "en", "0.1"),
+])
+def test_points_and_commas_of_bases_are_read_by_language(
+    value: str, old: int | None, language: Language, result: str,
+) -> None:
+    assert number_base(value, 2, old, setting=Setting(language=language)).result == result
+
+
+@pytest.mark.parametrize(("value", "old", "language"), [("0,1", 2, "en"), ("1.000", None, "de"), ("1,1", 16, "en")])
+def test_a_base_of_unclear_points_is_refused(value: str, old: int | None, language: Language) -> None:
+    with pytest.raises(ToolError):
+        number_base(value, 10, old, setting=Setting(language=language))
+
+
+def test_decimals_of_a_base_are_written_in_the_language() -> None:
+    assert number_base("0,5", 2, setting=Setting(language="de")).text == "0,5 (Basis 10) ist 0,1 zur Basis 2"

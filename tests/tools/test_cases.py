@@ -15,6 +15,7 @@ from moe.tools.equations.worker import Worker
 from moe.tools.known import open_recogniser, open_toolbox
 from moe.tools.questions.recogniser import Recogniser
 from moe.tools.toolbox import Toolbox
+from tests.statutes import open_laws
 
 FOLDER = Path(__file__).parent / "cases"
 # Of the prompts that a tool should answer, so many may be left to an expert; none may be answered wrongly.
@@ -68,10 +69,10 @@ def test_an_ordinary_prompt_is_left_to_the_experts(prompt: str, recogniser: Reco
 
 
 @pytest.fixture(scope="module")
-def toolbox() -> Iterator[Toolbox]:
-    with closing(Worker()) as worker:
+def toolbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toolbox]:
+    with closing(Worker()) as worker, open_laws(tmp_path_factory.mktemp("laws")) as laws:
         worker.warm()
-        yield open_toolbox(Setting(solver=worker))
+        yield open_toolbox(Setting(solver=worker, laws=laws))
 
 
 @pytest.fixture(scope="module")

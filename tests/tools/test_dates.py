@@ -255,3 +255,8 @@ def test_large_inputs_are_refused_at_once() -> None:
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_each_argument_is_told(tool) -> None:
     assert all(member["description"] for member in tool.schema["properties"].values())
+
+
+def test_one_day_is_no_plural() -> None:
+    assert date_diff("2026-03-28", "2026-03-29", setting=at("de")).text.startswith(
+        "Vom 28. März 2026 bis zum 29. März 2026 ist es 1 Tag;")

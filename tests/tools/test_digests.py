@@ -47,7 +47,7 @@ def test_base64_goes_both_ways(text: str, found: str) -> None:
     assert base64_codec(found, "decode").result == text
 
 
-@pytest.mark.parametrize("text", ["R3LDvMOfZQ", "a", "=", "====", "aGVs bG8", "aGVsbG8_", "aGVsbG8=aGVs", "/w==",
+@pytest.mark.parametrize("text", ["R3LDvMOfZQ", "a", "=", "====", "aGVs bG8", "aGVsb+8_", "aGVsbG8=aGVs", "/w==",
                                   "٣٣٣٣"])
 def test_what_is_no_base64_of_a_text_is_told(text: str) -> None:
     with pytest.raises(ToolError):
@@ -88,3 +88,13 @@ def test_nothing_but_a_tool_error_escapes(text: str) -> None:
         except ToolError:
             continue
         assert outcome.text.isprintable()
+
+
+@pytest.mark.parametrize(("text", "found"), [("aGVsbG8_", "hello?"), ("fn5-", "~~~"), ("w7_Dvw==", "ÿÿ")])
+def test_the_alphabet_of_urls_is_read_too(text: str, found: str) -> None:
+    assert base64_codec(text, "decode").result == found
+
+
+def test_nothing_is_shown_as_nothing() -> None:
+    assert base64_codec("").text == '"" in Base64 is ""'
+    assert base64_codec("", "decode").text == '"" decoded from Base64 is ""'

@@ -118,3 +118,27 @@ def test_whatever_is_read_is_read_or_refused(text: str, language: Language) -> N
 def test_whatever_is_solved_is_solved_or_refused(setting: Setting, text: str) -> None:
     with contextlib.suppress(ToolError):
         assert solve(text, setting).text
+
+
+@pytest.mark.parametrize(("text", "solutions"), [
+    ("sin(x) = x", [0]), ("e^x = 1 + x", [0]), ("cos(x) = 1 - x^3", [0, "0.490072638532"]),
+    ("x^3 = sin(x)", ["-0.928626308732", 0, "0.928626308732"]), ("x^2 = 2^x", ["-0.766664695962", 2, 4]),
+    ("|x| = x^2*e^x", [0, "0.56714329041"]),
+])
+def test_roots_where_a_curve_is_flat_or_only_touches_are_found(
+    text: str, solutions: list[Any], setting: Setting,
+) -> None:
+    assert solve(text, setting).result["solutions"] == solutions
+
+
+@pytest.mark.parametrize("text", ["sin(x)^2 + cos(x)^2 = 1", "e^(2x) = (e^x)^2"])
+def test_what_always_holds_is_told(text: str, setting: Setting) -> None:
+    assert solve(text, setting).text.endswith("true for every x")
+
+
+def test_an_imaginary_root_is_said_once(setting: Setting) -> None:
+    assert solve("x^2 = -9", setting).text == "x^2 = -9: x = -3*i or x = 3*i"
+
+
+def test_the_line_is_one_whatever_blanks_were_typed(setting: Setting) -> None:
+    assert solve("x\u00a0=\u202f 1\n", setting).text == "x = 1: x = 1"

@@ -82,3 +82,24 @@ def test_nothing_but_a_tool_error_escapes(pattern: str, text: str) -> None:
 def test_numbers_written_are_numbers_found(numbers: list[int]) -> None:
     found = regex_extract(r"\d+", " ".join(map(str, numbers)))
     assert found.result["matches"] == [str(number) for number in numbers]
+
+
+def test_a_group_that_took_no_part_is_nothing() -> None:
+    found = regex_extract("(a)?b", "b ab")
+    assert found.result == {"count": 2, "matches": [None, "a"]}
+    assert found.text == '2 matches for (a)?b: -, "a"'
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999}", "(?:a{1000}){1000}", "((((a{99}){99}){99}){99})", "a{ 99999999 }",
+                                     "(ab|c) {1000000}", "(?x)a", "(?i-x:a)(?sx) b", "x(?=a{999999})"])
+def test_a_pattern_that_would_take_all_memory_is_refused(pattern: str) -> None:
+    start = process_time()
+    with pytest.raises(ToolError, match="too often|verbose"):
+        regex_extract(pattern, "a")
+    assert process_time() - start < 0.1
+
+
+@pytest.mark.parametrize("pattern", [r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}", "a{3,}", "a{0,99999999}", "(?:ab){2,100000}|1",
+                                     "a{1000}|1"])
+def test_a_pattern_that_counts_in_reason_is_not(pattern: str) -> None:
+    assert regex_extract(pattern, "aaa 10.0.0.1").result["count"]

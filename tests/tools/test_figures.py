@@ -144,3 +144,11 @@ def test_as_many_as_are_accepted_in_time() -> None:
     begin = time.process_time()
     statistics_calc([f"{n}e{300 if n % 2 else -300}" for n in range(1, MOST_VALUES)], "mean,stdev,mode,median,p90,q1")
     assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize(("language", "line"), [
+    ("en", "percentile 90: 7, count 1 (1 value)"), ("de", "Perzentil 90: 7, Anzahl 1 (1 Wert)"),
+    ("es", "percentil 90: 7, cantidad 1 (1 valor)"),
+])
+def test_one_value_is_no_plural(language: Language, line: str) -> None:
+    assert statistics_calc("7", "p90,count", setting=Setting(language=language)).text == line

@@ -114,3 +114,12 @@ def test_nothing_but_a_tool_error_escapes(document: Any, path: str) -> None:
 def test_every_member_is_found_by_its_name(members: dict[str, int]) -> None:
     for name, value in members.items():
         assert json_query(json.dumps({"top": members}), f"top.{name}").result == value
+
+
+def test_a_pattern_in_a_path_that_would_take_all_memory_is_refused() -> None:
+    with pytest.raises(ToolError, match="too often"):
+        json_query('["a"]', "$[?match(@, 'a{99999999}')]")
+
+
+def test_a_byte_order_mark_is_no_fault_of_the_document() -> None:
+    assert json_query("\ufeff[1]", "$[0]").result == 1

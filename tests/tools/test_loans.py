@@ -69,3 +69,21 @@ def test_the_payments_pay_it_off(principal: int, rate: Decimal, months: int) -> 
 def test_nothing_but_a_tool_error_is_raised(principal: Any, rate: Any, years: Any, months: int) -> None:
     with contextlib.suppress(ToolError):
         assert loan_payment(principal, rate, years, months).text
+
+
+def test_a_loan_without_interest_has_none() -> None:
+    assert loan_payment(1000, 0, 0, 3).result["total_interest"] == "0.00"
+
+
+@pytest.mark.parametrize(("language", "line"), [
+    ("en", "1000 at 5% a year for 1 month: 1004.17 a month, 4.17 interest in total"),
+    ("de", "1000 zu 5 % im Jahr über 1 Monat: 1004,17 im Monat, 4,17 Zinsen insgesamt"),
+    ("es", "1000 al 5 % anual durante 1 mes: 1004,17 al mes, 4,17 de intereses en total"),
+])
+def test_one_month_is_no_plural(language: str, line: str) -> None:
+    assert loan_payment(1000, 5, 0, 1, setting=Setting(language=language)).text == line  # type: ignore[arg-type]
+
+
+def test_a_rate_too_small_to_be_worked_with_is_told() -> None:
+    with pytest.raises(ToolError, match="annual rate"):
+        loan_payment(1000, 5e-324, 1)

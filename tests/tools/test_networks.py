@@ -105,3 +105,21 @@ def test_subnets_fill_the_network(number: int, prefix: int, more: int) -> None:
 def test_nothing_but_a_tool_error_escapes(cidr: str, other: str) -> None:
     with contextlib.suppress(ToolError):
         assert subnet_calc(cidr, contains=other).text.isprintable()
+
+
+@pytest.mark.parametrize(("language", "line"), [
+    ("en", "A /32 has 1 usable host (1 address, mask 255.255.255.255)"),
+    ("de", "Ein /32 hat 1 nutzbare Adresse (1 Adresse insgesamt, Maske 255.255.255.255)"),
+    ("es", "Un /32 tiene 1 dirección utilizable (1 en total, máscara 255.255.255.255)"),
+])
+def test_one_address_is_no_plural(language: str, line: str) -> None:
+    assert subnet_calc("/32", setting=Setting(language=language)).text == line  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("language", "line"), [
+    ("en", "10.0.0.0/24 splits into 1 subnet of /24: 10.0.0.0/24"),
+    ("de", "10.0.0.0/24 ergibt 1 Subnetz /24: 10.0.0.0/24"),
+    ("es", "10.0.0.0/24 se divide en 1 subred /24: 10.0.0.0/24"),
+])
+def test_one_subnet_is_no_plural(language: str, line: str) -> None:
+    assert subnet_calc("10.0.0.0/24", 24, setting=Setting(language=language)).text == line  # type: ignore[arg-type]

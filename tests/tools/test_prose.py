@@ -68,3 +68,16 @@ def test_counts_fit_each_other(text: str) -> None:
 def test_plain_words_are_counted_one_by_one(words: list[str]) -> None:
     found = text_analyze(" ".join(words)).result
     assert (found["words"], found["unique_words"], found["sentences"]) == (len(words), len(set(words)), 1)
+
+
+@pytest.mark.parametrize(("text", "words", "sentences"), [
+    ("你好。我是学生。", 6, 2), ("Hello 世界! 日本語のテスト。", 10, 2), ("안녕 세상.", 2, 1),
+    ("彼は「はい。」と言った。", 8, 1),
+])
+def test_chinese_and_japanese_are_counted_by_their_letters(text: str, words: int, sentences: int) -> None:
+    found = text_analyze(text).result
+    assert (found["words"], found["sentences"], found["characters"]) == (words, sentences, len(text))
+
+
+def test_a_spanish_abbreviation_in_two_parts_ends_nothing() -> None:
+    assert text_analyze("EE. UU. es grande. Fin.").result["sentences"] == 2

@@ -164,3 +164,23 @@ def test_long_and_strange_inputs_end_soon(text: str) -> None:
         with pytest.raises(ToolError):
             unit_convert(*arguments)
     assert time.process_time() - begin < 1
+
+
+@pytest.mark.parametrize("unit", ["EUR", "€", "$", "dollars", "euro", "USD", "pesos", "£", "Franken"])
+def test_money_is_refused_as_money(unit: str) -> None:
+    with pytest.raises(ToolError, match="rates of exchange"):
+        unit_convert(1, unit, "kg")
+
+
+@pytest.mark.parametrize("unit", ["ton", "tons", "Pfund", "Calories", "ML", "MS", "Mg"])
+def test_a_unit_of_two_sizes_must_be_told_apart(unit: str) -> None:
+    with pytest.raises(ToolError, match="say which"):
+        unit_convert(1, unit, "kg")
+
+
+@pytest.mark.parametrize(("source", "target", "result"), [
+    ("short ton", "kg", "907.18474"), ("long ton", "kg", "1016.0469088"), ("imperial pint", "ml", "568.26125"),
+    ("ft lb", "J", "1.3558179483314004"), ("m**2", "cm**2", 10_000), ("MV", "V", 1_000_000), ("m²", "cm^2", 10_000),
+])
+def test_more_units_that_people_ask_for(source: str, target: str, result: Any) -> None:
+    assert unit_convert(1, source, target).result["value"] == result

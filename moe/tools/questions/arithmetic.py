@@ -1,16 +1,17 @@
-"""Questions that are a sum, a change in percent or a number to another base."""
+"""Questions that are a sum."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from ...errors import ToolError
 from ..arithmetic.grammar import Parser
 from ..arithmetic.tokens import Token, tokenise
 from ..base import Language
-from .question import Asked, Finder, Question, Reader, fold
+from . import bases, percents
+from .question import Asked, Finder, Question, Reader, fold, is_unsettled
+from .spelling import loosen
 from .sums import GROUP, find_sums
 
 # What asks for a number and nothing else; what may ask for anything; what tells the language.
@@ -18,19 +19,21 @@ _STRONG = (
     ("en", r"calculate|compute|evaluate|work out|solve|how much (?:is|are)|how many is|what do i get for|"
            r"(?:what is|what's|give me) the (?:result|value) of"),
     ("de", r"(?:berechnen sie|berechne|rechnen sie|rechne)(?: mir)?(?: bitte)?|wie ?viel (?:ist|sind|ergibt|ergeben|"
-           r"macht|machen|gibt)|"
+           r"macht|machen|gibt|wäre|wären)|"
            r"was (?:ergibt|ergeben|macht|gibt)|(?:was|wie) ist das ergebnis von"),
-    ("es", r"calcula|calcule|calcúlame|computa|resuelve|cuánto (?:es|son|da|dan|hace|hacen|vale|suman)|"
-           r"cuanto (?:es|son|da)|cuál es el (?:resultado|valor) de|qué resultado da|a cuánto equivale"),
+    ("es", r"(?:calcula|calcule|calcúlame|calcular|computa|resuelve|resolver)(?: por favor)?|"
+           r"cuánto (?:es|son|da|dan|hace|hacen|vale|suman|sería|serían)|cuál es el (?:resultado|valor) de|qué "
+           r"resultado da|a cuánto equivale"),
 )
 _WEAK = (
     ("en", r"what is|what's|whats|what are|what does|what would be|what would|and what is"),
     ("de", r"was ist|was sind|was wäre|was wären|und was ist|was|wie ?viel"),
     ("es", r"qué es|qué son|cuál es|cuáles son|cuál sería"),
 )
-_LEADS = tuple((language, is_strong, re.compile(rf"(?:{words})(?![^\W\d_]):? *"))
+_LEADS = tuple((language, is_strong, re.compile(loosen(rf"(?:{words})(?![^\W\d_]):? *")))
                for leads, is_strong in ((_STRONG, True), (_WEAK, False)) for language, words in leads)
-_TAIL = re.compile(r" *(?:= *\??|equals?(?: what)?|is what|is|ergibt(?: was)?|sind|ist|aus|equal|gleich|es igual a|"
+_TAIL = re.compile(r" *(?:for me|= *\??|equals?(?: what)?|is what|is|ergibt(?: was)?|sind|ist|aus|ausrechnen|"
+                   r"berechnen|equal|gleich|es igual a|"
                    r"es)$")
 _ARTICLE = re.compile(r"(?:the|die|der|das|den|el|la|un|una|a|ein) (?=square|cube|half|absolute|quadrat|wurzel|"
                       r"kubik|hälfte|"
@@ -48,7 +51,9 @@ _MARKS = frozenset({"+", "-", "*", "/", "//", "^", "mod", "²", "³", "off"})
 _SETTLED = frozenset({"^", "²", "³", "mod", "//", "off"})
 _GERMAN = re.compile(r"\b(?:von|vom|aus|mal|hoch|geteilt|durch|prozent|wurzel|hälfte|fakultät|quadratwurzel|zum|im)\b")
 _SPANISH = re.compile(r"\b(?:de|del|por|ciento|entre|dividido|elevado|raíz|mitad|más|menos|al)\b")
-_CURRENCY = re.compile(r"(?<=of )[$€£](?=[0-9])|(?<=[0-9])(?: ?€| ?euros?| dollars| ?\$| dólares)$", re.IGNORECASE)
+_CURRENCY = re.compile(r"(?<![\w.,])[$€£] ?(?=[0-9])|(?<=[0-9]) ?(?:[€$£]|euros?|dollars?|d[oó]lares|pounds)(?![\w.,])",
+                       re.IGNORECASE)
+_SAME_MONEY = str.maketrans("edp", "€$£")
 _REMAINDER = re.compile(r"[0-9](?: % |%)[0-9]")
 _SHOUTED = re.compile(r"[0-9)] ?!+ *[?.!]*$")
 
@@ -66,10 +71,10 @@ def _read_sum(question: Question) -> Asked | None:
     text = question.text[start:end].strip()
     if not text or not _OPERATOR.search(fold(text)) and not _SHOUTED.search(question.whole):
         return None
-    text = _CURRENCY.sub("", text)
+    text = _drop_money(text)
     small = fold(text)
     language = language or ("de" if _GERMAN.search(small) else "es" if _SPANISH.search(small) else None)
-    if language is None and GROUP.search(text):
+    if GROUP.search(text) if language is None else is_unsettled(text, language):
         return None
     language = language or "en"
     if _SHOUTED.search(question.whole):
@@ -84,6 +89,12 @@ def _read_sum(question: Question) -> Asked | None:
     if not _is_sure(tokens, text, is_strong=is_strong, has_lead=bool(start)):
         return None
     return Asked("calculate", {"expression": text}, language)
+
+
+def _drop_money(text: str) -> str:
+    """The amounts without their currency, where it is one."""
+    signs = {sign.strip()[:1].lower().translate(_SAME_MONEY) for sign in _CURRENCY.findall(text)}
+    return _CURRENCY.sub("", text) if len(signs) == 1 else text
 
 
 def _find_lead(folded: str) -> tuple[Language | None, bool, int]:
@@ -158,123 +169,19 @@ def _is_no_idiom(tokens: list[Token], marks: list[str], text: str, *, has_lead: 
     return text.replace(" ", "") not in ("50+1", "50/50", "24/7", "9/11") or "(" in marks
 
 
-_NUM = r"[-−]?[0-9][0-9.,']*"
-_UNIT = r"(?: ?(?:€|\$|euros?|dollars?|dólares))?"
-_FROM_TO = rf"\$?({_NUM}){_UNIT} (?:to|auf|a) \$?({_NUM}){_UNIT}"
-_CHANGES: tuple[tuple[Language, re.Pattern[str]], ...] = (
-    ("en", re.compile(
-        r"(?:(?:what is|what's|calculate|compute|find|how much is)? ?(?:the )?"
-        r"(?:percent(?:age)?|%) (?:change|increase|decrease|growth|drop|rise|decline)(?: (?:is it|going))?,? from |"
-        r"(?:by )?(?:what|how many) percent(?:age)? (?:is|does it (?:change|grow|rise|fall|increase|"
-        r"decrease)(?: going)?|is the "
-        r"(?:change|increase|decrease|rise|drop)|more is it|change is it) from |"
-        r"(?:what is|what's|how much is) (?:the )?(?:change|increase|decrease|rise|drop) (?:in percent|"
-        r"as a percentage) from |"
-        r"what percent(?:age)? (?:change|increase|decrease|rise|drop) is (?:it )?from )" + _FROM_TO)),
-    ("de", re.compile(
-        r"(?:(?:was ist|wie (?:groß|hoch) ist|berechnen? sie|berechne)? ?(?:die )?(?:prozentuale (?:änderung|"
-        r"veränderung|"
-        r"zunahme|abnahme|steigerung|erhöhung)|(?:änderung|veränderung|zunahme|abnahme|steigerung) in prozent) von |"
-        r"(?:um )?wie ?viele? (?:prozent|%) (?:(?:ist|sind|beträgt) (?:es|das|die (?:änderung|veränderung|zunahme|"
-        r"abnahme|"
-        r"steigerung|erhöhung))?|steigt es|fällt es|sind es|mehr sind es) ?von )" + _FROM_TO + r"(?: in prozent|"
-        r" gestiegen| gefallen| gesunken| gewachsen| mehr| weniger)?")),
-    ("es", re.compile(
-        r"(?:(?:cuál es|calcula|calcule|cuánto es)? ?(?:el |la )?(?:cambio|variación|aumento|incremento|disminución|"
-        r"descenso|"
-        r"crecimiento|reducción) (?:porcentual|en porcentaje|en por ciento) de |"
-        r"(?:qué|cuál es el) porcentaje de (?:cambio|aumento|variación|incremento|disminución|descenso)(?: hay|"
-        r" es)? de |"
-        r"en qué porcentaje (?:aumenta|sube|baja|disminuye|cambia)(?: al pasar)? de )" + _FROM_TO)),
-)
-_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
-_CHANGE_CUE = re.compile(r"(?:percent|%|prozent|porcent).*[0-9] ?[^ ]* (?:to|auf|a) ")
-
-
-def _read_change(question: Question) -> Asked | None:
-    for language, pattern in _CHANGES:
-        if found := pattern.fullmatch(question.folded):
-            values = [value.rstrip(".,").replace("−", "-") for value in found.groups()]
-            if all(_YEAR.fullmatch(value) for value in values):
-                return None
-            return Asked("percent_change", {"old": values[0], "new": values[1]}, language)
-    return None
-
-
-_NAMES = {
-    2: r"binary|binär|binario|dual|dualsystem|binärsystem|binärzahl|dualzahl|base 2|basis 2",
-    8: r"octal|oktal|oktalsystem|oktalzahl|base 8|basis 8",
-    10: r"decimal|dezimal|dezimalsystem|dezimalzahl|base 10|base ten|basis 10",
-    16: r"hex|hexadecimal|hexadezimal|hexadezimalsystem|hexadezimalzahl|hexa|base 16|basis 16",
-}
-_NAME = "|".join(_NAMES.values()) + r"|base (?:[2-9]|[12][0-9]|3[0-6])|basis (?:[2-9]|[12][0-9]|3[0-6])"
-_VALUE = r"-?(?:0[xbo])?[0-9a-f]*[0-9][0-9a-f]*|0x[0-9a-f]+|[a-f]{1,8}"
-_VERB = (r"(?:what is|what's|convert|how do (?:you|i) write|write|express|was ist|was sind|wie lautet|wie ist|wandle|"
-         r"konvertiere|schreibe?|qué es|cuál es|cuánto es|convierte|convertir|convierta|pasa|pasar|escribe|"
-         r"cómo se escribe)")
-_KIND = r"(?: (?:number|notation|system|form|zahl|number system))?"
-_BASES = tuple(re.compile(pattern) for pattern in (
-    rf"(?:{_VERB} )?(?:the |die |el )?(?:number |zahl |número )?(?P<value>{_VALUE}) (?:(?:in|en|as|to|into|als|ins|"
-    rf"im|a|"
-    rf"zur|nach)(?: an?| the| eine)? )(?P<to>{_NAME}){_KIND}(?: um| geschrieben)?",
-    rf"(?:{_VERB} )?(?:the |die |el )?(?P<from>{_NAME})(?: number|zahl| número)? (?P<value>{_VALUE}) (?:in|en|as|to|"
-    rf"into|als|ins|"
-    rf"im|a|nach)(?: an?| eine)? (?P<to>{_NAME}){_KIND}(?: um)?",
-    rf"(?:{_VERB} )?(?:the |die |el )?(?:number |zahl |número )?(?P<value>{_VALUE}) (?:from |von |de |in |en |aus |"
-    rf"vom )?"
-    rf"(?P<from>{_NAME}) (?:in|en|as|to|into|als|ins|im|a|nach)(?: an?| eine)? (?P<to>{_NAME}){_KIND}(?: um)?",
-))
-_BASE_CUE = re.compile(r"hex|bin[aä]r|o[ck]tal|de[cz]imal|dual|\bbas(?:e|is) [0-9]")
-
-
-def _read_base(question: Question) -> Asked | None:
-    for pattern in _BASES:
-        found = pattern.fullmatch(question.folded)
-        if not found:
-            continue
-        parts = found.groupdict()
-        value, source, target = parts["value"], _base_of(parts.get("from")), _base_of(parts["to"])
-        if target is None or (source is None and (parts.get("from") or not _is_plain(value, target))):
-            return None
-        arguments: dict[str, Any] = {"value": value, "to_base": target}
-        return Asked("number_base", arguments | ({"from_base": source} if source else {}), _guess(question.folded))
-    return None
-
-
-def _is_plain(value: str, target: int) -> bool:
-    """Whether the base of `value` is beyond doubt without a word about it."""
-    if value.startswith(("0x", "0b", "0o")):
-        return True
-    return value.lstrip("-").isdigit() and target != 10 and (value == "0" or not value.startswith("0"))
-
-
-def _base_of(name: str | None) -> int | None:
-    if not name:
-        return None
-    for base, names in _NAMES.items():
-        if re.fullmatch(names, name):
-            return base
-    return int(name.rpartition(" ")[2])
-
-
-def _guess(folded: str) -> Language:
-    if re.search(r"\b(?:en|qué|cuál|cuánto|convierte|pasa|escribe|binario|número|de|a)\b", folded) and not re.search(
-            r"\b(?:what|convert|as|to|in)\b", folded):
-        return "es"
-    return "de" if re.search(r"\b(?:was|wie|wandle|konvertiere|schreibe?|als|ins|im|zur|nach|von)\b|"
-                             r"z", folded) else "en"
-
-
 READERS: tuple[Reader, ...] = (
-    Reader(_CUE, _read_sum), Reader(_CHANGE_CUE, _read_change), Reader(_BASE_CUE, _read_base),
+    Reader(_CUE, _read_sum), *percents.READERS, *bases.READERS,
 )
 FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"[0-9] ?(?:[-+*/^×÷%]|percent|prozent|por ciento)"), find_sums),)
 CUES: Mapping[str, re.Pattern[str]] = {
-    "calculate": re.compile(r"[0-9] ?(?:[-+*/^×÷%!²³]|x [0-9])|calculat|comput|berechn|\brechne|calcul|square root|"
-    r"wurzel|"
-                            r"raíz|prozent|percent|porcent|por ciento|how much|wie ?viel|cuánto"),
-    "percent_change": re.compile(r"percent|prozent|porcent|por ciento|[0-9] ?%|increase|decrease|growth|zunahme|"
-    r"abnahme|"
-                                 r"steiger|aumento|crecimiento"),
-    "number_base": re.compile(r"\bhex|binary|binär|binario|octal|oktal|\b0[xb][0-9a-f]|\bbas(?:e|is) (?:2|8|10|16)\b"),
+    # A sum, words for one, or two numbers and "how many".
+    "calculate": re.compile(
+        r"[0-9] ?(?:[+*^×÷%!²³]|[-/] ?[0-9]|x [0-9])|calculate|compute\b|berechne|\brechne|calcul[ae]|square root|"
+        r"wurzel|raíz|percent|prozent|porcent|por ciento|"
+        r"\A(?=\D*[0-9]+[^0-9.,]\D*[0-9])[\s\S]*?(?:how (?:much|many)|wie ?viele?|cu[aá]nt[oa]s?)\b"),
+    "percent_change": re.compile(r"percent|prozent|porcent|por ciento|[0-9] ?%"),
+    "number_base": re.compile(
+        r"hex(?<![a-z]hex)(?:ade[cz]imal)?\b|0(?<![\w]0)[xb][0-9a-f]|bas(?:e|is) (?:2|16)\b|"
+        r"(?:in|into|to|from|en|a|als|ins|nach|aus) (?:binary|binär|binario|octal|oktal|hexa)|"
+        r"(?:binary|binär|octal|oktal)[ -]?(?:number|zahl|[0-9])|número (?:binario|octal|hexa)"),
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from ..base import Language
+from .spelling import loosen
 
 Patterns = Mapping[Language, tuple[re.Pattern[str], ...]]
 
@@ -31,20 +32,34 @@ _UNIT = "|".join(sorted((word for words in UNITS.values() for word in words), ke
 AMOUNT = rf"(?<!\w)([0-9]{{1,6}}|{'|'.join(NUMBERS)}) ({_UNIT})(?!\w)"
 _ONE = AMOUNT.replace("(", "(?:").replace("(?:?", "(?")
 _SLOTS = {
+    "{on}": r"(?:,? on {d})?", "{am}": r"(?:,? am {d})?",
+    "{el}": loosen(r"(?:,? (?:el|del)(?: día)? {d})?"),
     "{a}": r"(?P<a>.{3,45}?)", "{b}": r"(?P<b>.{3,45}?)", "{n}": rf"(?P<n>{_ONE}(?:,? (?:and|und|y) {_ONE})?)",
     "{p}": r"(?P<p>.{2,30}?)", "{q}": r"(?P<q>.{2,30}?)", "{d}": r"(?P<d>.{6,45}?)",
     "{t}": r"(?P<t>[0-9]{1,2}(?:[:.h][0-9]{2})?(?: ?(?:uhr(?: [0-9]{2})?|h|hrs|horas|a\.m\.|p\.m\.|[ap]m|"
            r"de la (?:mañana|tarde|noche)))?|noon|midnight|midday|mittag|mitternacht|mediodía|medianoche)(?!\w)",
-    "{which}": r"(?:what|which) (?:date|day)(?: of the week)? (?:is|was|will be|is it|was it|will it be|falls|comes)",
+    "{lead}": loosen(r"(?:(?:wie (?:groß|lang|hoch) ist|was ist|berechne|bestimme|ermittle)(?: bitte)? )?"),
+    "{span}": r"(?:zeitraum|zeitspanne|abstand|differenz|dauer|zeitdifferenz|unterschied)",
+    "{tag}": loosen(r"(?:(?:welche[rs]? (?:tag|datum|wochentag)|was|wann) "
+                    r"(?:ist|war|wäre|haben wir|liegt|kommt) )?"),
+    "{dia}": loosen(r"(?:(?:qué|cuál) (?:fecha|día)(?: de la semana)? (?:es|será|sería|era|fue|cae) )?"),
+    "{rechne}": r"(?:(?:rechne|wandle|konvertiere)(?: bitte)? )?",
+    "{wann}": r"(?:wie sp(?:ä|ae?)t|wie ?viel uhr|welche uhrzeit) ist(?: es| das)?(?: dann)?",
+    "{hora}": loosen(r"qué hora (?:es|será|sería)"),
+    "{van}": r"(?:hay|pasan|pasaron|transcurren|transcurrieron|van|hubo|faltan|quedan|son)",
+    "{which}": r"(?:(?:what|which) (?:date|day)(?: of the week)? "
+               r"(?:is|was|will be|is it|was it|will it be|falls|comes)|"
+               r"what is|what's|what was|when is|when was)",
     "{en}": r"(?:calendar |full |whole )?(?:days|weeks|years|business days|working days|workdays)",
-    "{de}": r"(?:vollen? |ganzen? )?(?:tage|wochen|jahre|arbeitstage)",
-    "{es}": r"(?:días|dias|semanas|años)(?: laborables| hábiles)?",
+    "{de}": r"(?:vollen? |ganzen? )?(?:tagen?|wochen|jahren?|arbeitstagen?)",
+    "{es}": loosen(r"(?:días|semanas|años)(?: laborables| hábiles)?"),
 }
 
 
 def _make(**phrases: str) -> Patterns:
     """One pattern for each line."""
     def fill(phrase: str) -> re.Pattern[str]:
+        phrase = loosen(phrase)
         for slot, pattern in _SLOTS.items():
             phrase = phrase.replace(slot, pattern)
         return re.compile(phrase)
@@ -63,32 +78,40 @@ DIFF = _make(
     (?:what is|what's) the (?:number of {en}|time) between {a} and {b}
     (?:what is|what's) the (?:date |time )?difference(?: in {en})? between {a} and {b}
     (?:calculate |compute |find )?(?:the )?(?:date |time )?difference(?: in {en})? between {a} and {b}
-    how (?:long|much time)(?: is it| is there| was it| is)? between {a} and {b}
-    how (?:long|much time)(?: is it| is there| was it| is)? from {a} (?:to|until|till) {b}
+    how (?:long|much time)(?: is it| is there| was it| is)? between {a} and {b}(?: in {en})?
+    how (?:long|much time)(?: is it| is there| was it| is)? from {a} (?:to|until|till) {b}(?: in {en})?
+    (?:how many )?{en}(?: is it| are there| are left| left)? (?:until|till|to|before) {b},? (?:counting )?from {a}
+    from {a} (?:to|until|till) {b},? how many {en}(?: is it| are there| is that| are that)?
+    (?:the )?(?:time|time span|period|interval) between {a} and {b}(?: in {en})?
+    (?:the )?(?:time|time span|period|interval) from {a} (?:to|until) {b}(?: in {en})?
     """,
     de=r"""
     wie ?viele? {de}(?: liegen| sind| sind es| gibt es| vergehen)? zwischen {a} und {b}
     wie ?viele? {de} (?:vergingen|lagen|waren|waren es) zwischen {a} und {b}
     wie ?viele? {de} zwischen {a} und {b} (?:liegen|sind|vergehen|vergingen|lagen|waren|vergangen sind)
-    wie ?viele? {de}(?: sind| sind es| waren es| vergehen| vergingen)? (?:vom|von) {a} bis (?:zum )?{b}
+    wie ?viele? {de}(?: sind| sind es| waren es| vergehen| vergingen| liegen)? (?:vom|von) {a} bis (?:zum )?{b}
     wie ?viele? {de} es (?:vom|von) {a} bis (?:zum )?{b} (?:sind|waren)
     (?:(?:berechne|zähle?) )?(?:die )?(?:(?:an)?zahl der )?{de} zwischen {a} und {b}
     (?:(?:berechne|zähle?) )?(?:die )?(?:(?:an)?zahl der )?{de} vom {a} bis(?: zum)? {b}
-    (?:wie (?:groß|lang) ist|was ist|berechne) (?:der|die|den) (?:zeitraum|abstand|differenz) zwischen {a} und {b}
-    wie lange? (?:ist es|dauert es|war es|ist die zeit) vom {a} bis(?: zum)? {b}
-    wie lange? (?:ist es|dauert es|war es|ist die zeit) zwischen {a} und {b}
+    {lead}(?:der |die |den )?{span}(?: in {de})? zwischen {a} und {b}(?: in {de})?
+    {lead}(?:der |die |den )?{span}(?: in {de})? (?:vom|von) {a} bis(?: zum)? {b}(?: in {de})?
+    (?:vom|von) {a} bis(?: zum)? {b},? wie ?viele? {de}(?: sind das| sind es)?
+    wie lange? (?:ist es|dauert es|war es|ist die zeit) vom {a} bis(?: zum)? {b}(?: in {de})?
+    wie lange? (?:ist es|dauert es|war es|ist die zeit) zwischen {a} und {b}(?: in {de})?
     """,
     es=r"""
-    cu[aá]nt[oa]s {es} (?:hay|pasan|pasaron|transcurren|transcurrieron|van|han pasado|hubo) entre {a} y {b}
-    cu[aá]nt[oa]s {es} (?:hay|pasan|pasaron|transcurren|transcurrieron|van|hubo) (?:desde|de) {a} (?:hasta|a) {b}
-    cu[aá]nt[oa]s {es} (?:hay|pasan|pasaron|transcurren|transcurrieron|van|hubo) del {a} al {b}
-    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es} entre {a} y {b}
-    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es} desde {a} hasta {b}
-    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es} del {a} al {b}
-    (?:cu[aá]l es )?(?:la )?diferencia(?: en {es})? entre {a} y {b}
-    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió) entre {a} y {b}
-    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió) desde {a} hasta {b}
-    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió) del {a} al {b}
+    cu[aá]nt[oa]s {es} (?:hay|pasan|pasaron|transcurren|transcurrieron|van|han pasado|hubo|son) entre {a} y {b}
+    cu[aá]nt[oa]s {es} {van} (?:desde|de) {a} (?:hasta|a) {b}
+    cu[aá]nt[oa]s {es} {van} del {a} al {b}
+    cu[aá]nt[oa]s {es} (?:hay|faltan|quedan) (?:para|hasta) {b} (?:desde|a partir de) {a}
+    (?:el )?tiempo(?: transcurrido)?(?: en {es})? entre {a} y {b}(?: en {es})?
+    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es}(?: transcurridos| que hay)? entre {a} y {b}
+    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es}(?: transcurridos| que hay)? desde {a} hasta {b}
+    (?:(?:calcula|cuenta) )?(?:el )?(?:n[uú]mero de |los |las )?{es}(?: transcurridos| que hay)? del {a} al {b}
+    (?:cu[aá]l es )?(?:la )?diferencia(?: en {es}| de {es})? entre {a} y {b}(?: en {es})?
+    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió|va) entre {a} y {b}(?: en {es})?
+    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió|va) desde {a} hasta {b}(?: en {es})?
+    cu[aá]nto tiempo (?:hay|pas[aó]|transcurre|transcurrió|va) del {a} al {b}(?: en {es})?
     """,
 )
 UNTIL = _make(
@@ -144,23 +167,23 @@ ADD = _make(
     (?:(?:what|which) (?:date|day) (?:was it|was)|what was the date) {n} (?P<minus>ago)
     """,
     de=r"""
-    (?:welche[rs]? (?:tag|datum|wochentag) (?:ist|war|haben wir|liegt|kommt) )?{n} (?:nach|ab) {a}
-    (?:welche[rs]? (?:tag|datum|wochentag) (?:ist|war|haben wir|liegt) )?{n} (?P<minus>vor) {a}
+    {tag}{n} (?:nach|ab) {a}
+    {tag}{n} (?P<minus>vor) {a}
     welche[rs]? (?:tag|datum|wochentag) {n} nach {a} (?:ist|war)
     (?:was ist |berechne |welche[rs]? (?:tag|datum) ist )?{a} ?(?:plus|\+) ?{n}
     (?:was ist |berechne |welche[rs]? (?:tag|datum) ist )?{a} ?(?P<minus>minus|-|−) ?{n}
-    (?:addiere|zähle|rechne) {n} zu[mr]? {a}(?: hinzu| dazu)?
-    (?P<minus>subtrahiere|ziehe?) {n} (?:vom|von) {a}(?: ab)?
+    (?:addiere|zähle|rechne)(?: bitte)? {n} zu[mr]? {a}(?: hinzu| dazu)?
+    (?P<minus>subtrahiere|ziehe?)(?: bitte)? {n} (?:vom|von) {a}(?: ab)?
     welche[rs]? (?:tag|datum|wochentag) (?:ist|haben wir) (?:heute )?in {n}
     welche[rs]? (?:tag|datum|wochentag) (?:war|hatten wir) (?P<minus>vor) {n}
     """,
     es=r"""
-    (?:qué (?:fecha|día)(?: de la semana)? (?:es|será|era|fue|cae) )?{n} (?:después|a partir) (?:de |del ){a}
-    (?:qué (?:fecha|día)(?: de la semana)? (?:es|será|era|fue|cae) )?{n} (?P<minus>antes) (?:de |del ){a}
+    {dia}{n} (?:después|a partir) (?:de |del ){a}
+    {dia}{n} (?P<minus>antes) (?:de |del ){a}
     (?:cuánto es |calcula |qué (?:fecha|día) es )?{a} ?(?:más|\+) ?{n}
     (?:cuánto es |calcula |qué (?:fecha|día) es )?{a} ?(?P<minus>menos|-|−) ?{n}
-    (?:suma|añade|agrega) {n} al? {a}
-    (?P<minus>resta|quita) {n} al? {a}
+    (?:suma|sumar|añade|añadir|agrega|súmale) {n} al? {a}
+    (?P<minus>resta|restar|quita|réstale) {n} al? {a}
     qué (?:fecha|día)(?: de la semana)? (?:será|es) (?:dentro de|en) {n}
     qué (?:fecha|día)(?: de la semana)? (?:fue|era) (?P<minus>hace) {n}
     """,
@@ -215,20 +238,38 @@ DAY = _make(
 )
 ZONE = _make(
     en=r"""
-    what time (?:is it|is that|will it be) in {p},? (?:when|if) it(?:'s| is) {t} in {q}(?: on {d})?
-    (?:when|if) it(?:'s| is) {t} in {q}(?: on {d})?,? what time is it in {p}
-    convert {t} (?:from |in )?{q}(?: time)? (?:to|into) {p}(?: time)?(?: on {d})?
-    (?:what is |what's |what time is )?{t} (?:in )?{q}(?: time)? in {p}(?: time)?(?: on {d})?
+    what time (?:is it|is that|is this|will it be|would it be) in {p},? (?:when|if) it(?:'s| is) {t} in {q}{on}
+    what time (?:is it|is that|will it be|would it be) in {p},? (?:when|if) it(?:'s| is) {t} on {d},? in {q}
+    (?:when|if) it(?:'s| is) {t} in {q}{on},? (?:then )?what time is it in {p}
+    (?:when|if) it(?:'s| is) {t} on {d},? in {q},? (?:then )?what time is it in {p}
+    (?:on )?{d},? {t} in {q},? what time (?:is it|is that) in {p}
+    (?:convert|change) {t} (?:from |in )?{q}(?: time)? (?:to|into) {p}(?: time)?{on}
+    (?:convert|change) {t} on {d},? (?:from |in )?{q}(?: time)? (?:to|into) {p}(?: time)?
+    (?:what is |what's |what time is )?{t} (?:in )?{q}(?: time)?,? (?:in|to) {p}(?: time)?{on}
+    what time is {t} (?:in )?{q}(?: time)? on {d} in {p}(?: time)?
     """,
     de=r"""
-    (?:wie spät|wie ?viel uhr) ist es in {p},? wenn es (?:(?:am {d}) )?in {q} {t} ist
-    wenn es (?:(?:am {d}) )?in {q} {t} ist,? (?:wie spät|wie ?viel uhr) ist es(?: dann)? in {p}
-    (?:rechne |wandle )?{t} (?:in )?{q} (?:in|nach) {p}(?: um)?
+    {wann} in {p},? wenn es (?:(?:am {d} )?in {q} )(?:um )?{t} ist
+    {wann} in {p},? wenn es in {q} am {d},? (?:um )?{t} ist
+    {wann} in {p},? wenn es (?:(?:am {d} )?um )?{t} in {q} ist
+    wenn es (?:(?:am {d}) )?in {q} {t} ist,? {wann} in {p}
+    wenn es in {q} am {d},? (?:um )?{t} ist,? {wann} in {p}
+    wenn es {t} in {q} ist,? {wann} in {p}
+    {t} in {q}{am},? {wann} in {p}
+    (?:am )?{d},? (?:um )?{t} in {q},? {wann} in {p}
+    {rechne}{t} (?:in |von |aus )?{q} (?:in|nach) {p}(?: um)?{am}
+    {rechne}{t} (?:in |von |aus )?{q} am {d} (?:in|nach) {p}(?: um)?
     """,
     es=r"""
-    qué hora es en {p},? (?:cuando|si) (?:son|es) (?:las? )?{t} en {q}(?: el {d})?
-    (?:cuando|si) (?:son|es) (?:las? )?{t} en {q}(?: el {d})?,? ¿?qué hora es en {p}
-    (?:cuando|si) en {q} (?:son|es) (?:las? )?{t},? ¿?qué hora es en {p}
+    {hora} en {p},? (?:cuando|si) (?:son|es) (?:las? )?{t} en {q}{el}
+    {hora} en {p},? (?:cuando|si) en {q} (?:son|es) (?:las? )?{t}{el}
+    {hora} en {p},? (?:cuando|si) el(?: día)? {d},? (?:son|es) (?:las? )?{t} en {q}
+    {hora} en {p},? (?:cuando|si) el(?: día)? {d} en {q},? (?:son|es) (?:las? )?{t}
+    (?:cuando|si) (?:son|es) (?:las? )?{t} en {q}{el},? ¿?{hora} en {p}
+    (?:cuando|si) en {q} (?:son|es) (?:las? )?{t}{el},? ¿?{hora} en {p}
+    (?:cuando|si) el(?: día)? {d},? (?:son|es) (?:las? )?{t} en {q},? ¿?{hora} en {p}
+    (?:(?:convierte|convertir|pasa|pasar) )?(?:las? )?{t} (?:(?:de|en|desde) )?{q},? (?:a|en) {p}{el}
+    qué hora son (?:las? )?{t} (?:de|en) {q} en {p}{el}
     """,
 )
 NOW_IN = _make(

@@ -188,27 +188,29 @@ def _reader(cue: str, read: Callable[[Question], Asked | None]) -> Reader:
 
 
 READERS: tuple[Reader, ...] = (
-    _reader(r"days?\b|weeks\b|years\b|difference\b|how (?:old|long)\b|tage\b|wochen\b|jahre\b|wie (?:alt|lange)\b|"
-            r"días\b|dias\b|semanas\b|años\b|tiempo\b|falta\b", _read_diff),
+    _reader(r"days?\b|weeks\b|years\b|difference\b|how (?:old|long)\b|tagen?\b|wochen\b|jahren?\b|"
+            r"wie (?:alt|lange)\b|d[ií]as\b|semanas\b|a[ñn]os\b|tiempo\b|falta\b|zeit(?:raum|spanne)|abstand|"
+            r"dauer|unterschied|period|interval", _read_diff),
     _reader(r"\b(?:days?|weeks?|months?|years?|(?:arbeits)?tage?n?|wochen?|monate?n?|jahre?n?|d[ií]as?|semanas?|mes|"
             r"meses|años?)\b", _read_add),
     _reader(r"day\b|date\b|\bweek\b|tag\b|woche\b|\bkw\b|datum\b|\bd[ií]a\b|\bsemana\b|\bfecha\b", _read_day),
-    _reader(r"\btime\b|[0-9] ?(?:am|pm|a\.m|p\.m)\b|[0-9]:[0-9]{2}\b|\buhr\b|\bspät\b|\bhora\b", _read_zone),
+    _reader(r"\btime\b|[0-9] ?(?:am|pm|a\.m|p\.m)\b|[0-9]:[0-9]{2}\b|\buhr|\bsp(?:ä|ae?)t\b|\bhora\b", _read_zone),
 )
 FINDERS: tuple[Finder, ...] = (
     Finder(re.compile(r"\b(?:between|from|zwischen|vom|von|entre|desde|del) (?:the |dem |el )?"
                       r"(?:[0-9]|[a-z]{3,9} [0-9])"), _find_pairs),
 )
-_DATED = (rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}|[0-9]{{1,2}}[./][0-9]{{1,2}}[./][0-9]{{4}}|"
-          rf"\b(?:{'|'.join(month for month in MONTHS if len(month) > 4)})\b|\btoday\b|\btomorrow\b|\bheute\b|\bhoy\b")
+# Letters first: only so does the search skip what cannot begin one.
+_NAMES = "|".join(month for month in MONTHS if len(month) > 4)
+_DATED = (rf"[0-9](?:[0-9]{{3}}-[0-9]{{2}}-[0-9]|[0-9]?[./][0-9]{{1,2}}[./][0-9]{{4}}|"
+          rf"(?:st|nd|rd|th|\.)? (?:of |de )?(?:{_NAMES})\b)|(?:{_NAMES}),? [0-9]")
 CUES: Mapping[str, re.Pattern[str]] = {
-    "date_diff": re.compile(rf"{_DATED}|\bdays? (?:between|until|since|ago|left)\b|"
-                            r"\btage (?:bis|seit|zwischen)\b|"
-                            r"\bdías (?:hasta|desde|entre|para)\b"),
-    "date_add": re.compile(rf"{_DATED}|\bdeadlines?\b|\bfrist(?:en)?\b|\bplazos?\b|[0-9] (?:business|working) days?\b|"
-                           r"[0-9] (?:arbeitstage|werktage)\b|[0-9] días (?:hábiles|laborables)\b"),
-    "day_of_week": re.compile(rf"{_DATED}|\bweekday\b|\bday of the week\b|\bwochentag\b|\bkalenderwoche\b|"
-                              r"\bdía de la semana\b"),
+    "date_diff": re.compile(rf"(?=[0-9jfmasondteh])(?:{_DATED}|days? (?:between|until|since|left)\b|"
+                            r"tage (?:bis|seit|zwischen)\b|días (?:hasta|desde|entre|para)\b)"),
+    "date_add": re.compile(rf"(?=[0-9jfmasondtehp])(?:{_DATED}|deadline|fristen\b|frist\b|plazos?\b|"
+                           r"[0-9] (?:(?:business|working) days?|arbeitstage|werktage|días (?:hábiles|laborables))\b)"),
+    "day_of_week": re.compile(rf"(?=[0-9jfmasondtehwkq])(?:{_DATED}|weekday|day of the week|wochentag|kalenderwoche|"
+                              r"día de la semana|what (?:day|date) is|welcher tag|qué día)"),
     "timezone_convert": re.compile(r"\btime ?zones?\b|\bzeitzonen?\b|\bzonas? horarias?\b|"
                                    r"\b(?:utc|gmt|c?est|cet|pst|pdt)\b|"
                                    r"\btime is it in\b|\bwie spät\b|\bqué hora\b"),

@@ -1,28 +1,32 @@
-"""Questions about units, lists of numbers and loans."""
+"""Questions about units."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...errors import ToolError
 from ..base import Language
-from ..numbers import NUMBER, decimal_text, exact, localise, read_number
+from ..numbers import NUMBER, exact, localise, read_number
 from ..units.reading import Unit, read_amount, read_unit
-from .question import Asked, Finder, Question, Reader
+from . import figures, loans
+from .question import Asked, Finder, Question, Reader, is_unsettled
+from .spelling import loosen
 
 _LINKS: dict[str, tuple[Language, ...]] = {
     "to": ("en",), "into": ("en",), "in": ("en", "de"), "nach": ("de",), "zu": ("de",), "a": ("es",), "en": ("es",)}
 _LINK = re.compile(r" (to|into|in|nach|a|en) ")
 # Around "X units in units"; without words of its own a prompt may be of any language.
 _BODIES: tuple[tuple[tuple[Language, ...], re.Pattern[str]], ...] = (
-    (("en",), re.compile(r"(?:please )?(?:convert|change|turn|express|what(?:['’]s| is| are)|how much (?:is|are)|"
+    (("en",), re.compile(r"(?:please )?(?:convert|change|turn|express|what(?:['’]?s| is| are)|how much (?:is|are)|"
                          r"how (?:long|far|tall|heavy|fast|hot|big) (?:is|are)) (.+)")),
     (("de",), re.compile(r"(?:rechne|wandle|wandele|konvertiere)(?: mir)?(?: bitte)? (.+?)(?: um)?")),
-    (("de",), re.compile(r"(?:was|wie ?viel|wie (?:lang|weit|groß|schwer|schnell|warm)) (?:sind|ist)(?: denn)? (.+)")),
+    (("de",), re.compile(loosen(r"(?:was|wie ?viel|wie (?:lang|weit|groß|schwer|schnell|warm)) (?:sind|ist)(?: "
+                                r"denn)? (.+)"))),
     (("de",), re.compile(r"(?:was|wie ?viel) (.+) (?:sind|ist)")),
     (("de",), re.compile(r"(.+) (?:umrechnen|umwandeln)")),
-    (("es",), re.compile(r"(?:convierte|convertir|conviérteme|pasa|pasar|transforma)(?: de)? (.+)")),
+    (("es",), re.compile(loosen(r"(?:convierte|convertir|conviérteme|convierta|pasa|pasar|pásame|transforma)(?: de)? "
+                                r"(.+)"))),
     (("es",), re.compile(r"(?:cu[aá]nt[oa]s?|qué) (?:es|son|equivalen?) (.+)")),
     (("en", "de", "es"), re.compile(r"(.+)")),
 )
@@ -91,6 +95,8 @@ def _ask(amount: str, unit: str, languages: tuple[Language, ...]) -> Asked | Non
     language = "de" if "de" in languages and ("," in amount or "en" not in languages or _is_german(amount, unit)) \
         else languages[0]
     value, source = readings[0]
+    if is_unsettled(amount, language):
+        return None
     if source and not _measure_the_same(read_unit(source), wanted):
         return None
     told = value if isinstance(value, int) or source == "" else localise(value, language)
@@ -130,120 +136,6 @@ def _is_german(amount: str, unit: str) -> bool:
     return any("de" in side for side in sides) and not all("en" in side for side in sides if side)
 
 
-_OPERATIONS = {
-    "mean": "mean", "average": "mean", "arithmetic mean": "mean", "median": "median", "mode": "mode",
-    "standard deviation": "stdev", "sample standard deviation": "stdev", "population standard deviation": "pstdev",
-    "sample variance": "variance", "population variance": "pvariance", "interquartile range": "iqr",
-    "quartiles": "quartiles", "mittelwert": "mean", "durchschnitt": "mean", "arithmetische mittel": "mean",
-    "modus": "mode", "modalwert": "mode", "standardabweichung": "stdev", "quartile": "quartiles",
-    "interquartilsabstand": "iqr", "media": "mean", "promedio": "mean", "media aritmética": "mean",
-    "mediana": "median", "moda": "mode", "desviación estándar": "stdev", "desviación típica": "stdev",
-    "cuartiles": "quartiles", "rango intercuartílico": "iqr", "first quartile": "q1", "third quartile": "q3",
-    "erste quartil": "q1", "dritte quartil": "q3", "primer cuartil": "q1", "tercer cuartil": "q3",
-}
-_NAMED = "|".join(sorted(_OPERATIONS, key=len, reverse=True))
-_DATA = r"(?P<data>[+-]?[0-9][0-9.,; +-]*(?:(?:and|und|y|e) [+-]?[0-9][0-9.,]*)?)"
-_LISTS: tuple[tuple[Language, re.Pattern[str]], ...] = (
-    ("en", re.compile(rf"(?:(?:what(?:['’]s| is| are)|find|calculate|compute|determine|work out) )?(?:the )?"
-                      rf"(?:(?P<op>{_NAMED})|(?P<share>[0-9]{{1,2}})(?:st|nd|rd|th) percentile) (?:of|for|from)"
-                      rf"(?: the(?: following)?| these)?(?: numbers| values| list| data)?:? \[?{_DATA}\]?")),
-    ("de", re.compile(rf"(?:(?:was|wie|wie hoch|wie groß) (?:ist|sind) |berechne |bestimme |ermittle |was )?"
-                      rf"(?:der |die |das |den )?(?:(?P<op>{_NAMED})|(?P<share>[0-9]{{1,2}})\. perzentil)"
-                      rf"(?: von| aus| für)?(?: der| den| folgenden)?(?: zahlen| werten?)?:? \[?{_DATA}\]?"
-                      r"(?: ist| sind)?")),
-    ("es", re.compile(rf"(?:(?:cuál es|cuáles son|calcula|calcular|halla|determina) )?(?:el |la |los )?"
-                      rf"(?:(?P<op>{_NAMED})|percentil (?P<share>[0-9]{{1,2}})) (?:de|para)"
-                      rf"(?: los| estos)?(?: números| valores| datos)?:? \[?{_DATA}\]?")),
-)
-_CONJUNCTION = re.compile(r" (?:and|und|y|e) ")
-
-
-def _read_statistics(question: Question) -> Asked | None:
-    """"What is the median of 3, 1 and 2?"."""
-    for language, pattern in _LISTS:
-        found = pattern.fullmatch(question.folded)
-        if not found:
-            continue
-        numbers = _read_list(found["data"], language)
-        if numbers is None:
-            return None
-        operation = f"p{found['share']}" if found["share"] else _OPERATIONS[found["op"]]
-        return Asked("statistics_calc", {"data": numbers, "operations": operation}, language)
-    return None
-
-
-def _read_list(data: str, language: Language) -> str | None:
-    """Divided by semicolons; None where commas may mean two things, or there is but one number."""
-    text = _CONJUNCTION.sub("; ", data.strip(" ,;"))
-    text = text.replace(",;", ";")
-    if " " not in text and ";" not in text:
-        items = text.split(",") if text.count(",") > 1 or language == "en" else []
-        if _may_be_grouped(items):
-            return None
-    elif ";" in text and text.count(";") > 1:
-        items = text.split(";")
-    else:
-        items = re.split(r"; ?|, | ", text)
-        if ";" in text and not re.search(r", | ", text.partition(";")[0]) and "," in text.partition(";")[0]:
-            return None
-    inner = [item for item in items if "," in item]
-    if len(items) < 2 or (language == "en" and any(not re.fullmatch(r" ?[0-9]{1,3}(?:,[0-9]{3})+", item)
-                                                   for item in inner)):
-        return None
-    if language != "en" and len(inner) == 1 and ";" not in data:
-        return None
-    try:
-        values = [read_number(item, language) for item in items]
-    except ToolError:
-        return None
-    return "; ".join(localise(decimal_text(value), language) for value in values)
-
-
-def _may_be_grouped(items: Sequence[str]) -> bool:
-    """"1,000,2,500" may be four numbers or two."""
-    return bool(items) and all(re.fullmatch(r"[0-9]{3}", item) for item in items[1::2]) \
-        and any(len(item) < 3 for item in items[::2])
-
-
-_MONEY = rf"(?P<cur>[$€£] ?)?(?P<sum>{NUMBER})(?: ?(?:dollars|euros?|pounds|dólares|pesos|usd|eur|[€$£]))?"
-_RATE = rf"(?P<rate>{NUMBER}) ?(?:%|percent|per cent|prozent|por ciento)"
-# Two hundred thousand as much of Europe writes it, in English words.
-_EUROPEAN = re.compile(r"[0-9]{1,3}[.][0-9]{3}")
-_LOANS: tuple[tuple[Language, re.Pattern[str]], ...] = (
-    ("en", re.compile(rf"(?:(?:what(?:['’]s| is| would be)|calculate|compute) )?(?:the |my )?monthly "
-                      rf"(?:loan |mortgage )?payment (?:on|for|of) (?:an? )?(?:(?:loan|mortgage) of )?{_MONEY}"
-                      rf"(?: loan| mortgage)? (?:at|with) {_RATE}(?: annual)?(?: interest| apr)?"
-                      rf"(?: per year| a year)? (?:for|over) (?P<time>[0-9]{{1,3}}) (?P<unit>years?|months?)")),
-    ("de", re.compile(rf"(?:(?:was|wie hoch|wie) ist |berechne )?(?:die )?(?:monatliche rate|monatsrate) "
-                      rf"(?:für|bei|von) (?:einen |einem |ein )?(?:kredit|darlehen) (?:von|über) {_MONEY} "
-                      rf"(?:zu|bei|mit) {_RATE}(?: zinsen| jahreszins| zins)?(?: pro jahr| im jahr)? "
-                      rf"(?:über|für|auf|und) (?P<time>[0-9]{{1,3}}) (?P<unit>jahren?|jahre|monaten?)(?: laufzeit)?")),
-    ("es", re.compile(rf"(?:(?:cuál es|calcula|cuál sería) )?(?:la )?(?:cuota|mensualidad)(?: mensual)? "
-                      rf"(?:de|para) un (?:préstamo|crédito|hipoteca) de {_MONEY} (?:al|con un|a un) "
-                      rf"{_RATE}(?: de interés)?(?: anual)? (?:a|durante|en|por) (?P<time>[0-9]{{1,3}}) "
-                      rf"(?P<unit>años?|mes(?:es)?)")),
-)
-
-
-def _read_loans(question: Question) -> Asked | None:
-    """"Monthly payment on a $200,000 loan at 6% over 30 years"."""
-    for language, pattern in _LOANS:
-        found = pattern.fullmatch(question.folded)
-        if found:
-            if language == "en" and _EUROPEAN.fullmatch(found["sum"]):
-                return None
-            is_years = found["unit"].startswith(("year", "jahr", "año"))
-            try:
-                told = {"principal": exact(read_number(found["sum"], language, is_settled=True)),
-                        "annual_rate": exact(read_number(found["rate"], language))}
-            except ToolError:
-                return None
-            arguments = {name: value if isinstance(value, int) else localise(value, language)
-                         for name, value in told.items()}
-            return Asked("loan_payment", {**arguments, "years" if is_years else "months": int(found["time"])}, language)
-    return None
-
-
 _FOUND = re.compile(r"convert ([+-]?[0-9][0-9.,]*) ?([^\W\d_]{1,12}(?:/[^\W\d_]{1,3})?) (?:to|into) "
                     r"([^\W\d_]{1,12}(?:/[^\W\d_]{1,3})?)(?![\w/])", re.IGNORECASE)
 
@@ -258,19 +150,21 @@ def _find_units(text: str) -> Iterator[tuple[str, Asked]]:
 
 READERS: tuple[Reader, ...] = (
     Reader(re.compile(r"[0-9]|how many|wie ?viel|cu[aá]nt"), _read_units),
-    Reader(re.compile(r"mean|average|median|mode|devia|desvia|varian|quart|perce|perz|mittel|durchschn|modus|modal|"
-                      r"standardab|media|promedio|moda|cuart"), _read_statistics),
-    Reader(re.compile(r"payment|monatsrate|monatliche rate|cuota|mensualidad"), _read_loans),
+    *figures.READERS, *loans.READERS,
 )
 FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"\bconvert [+-]?[0-9]"), _find_units),)
+_UNIT = (r"(?:kilo|centi|milli|zenti|kiló|centí|milí)?(?:met(?:er|re|ro)s?n?|gram(?:m|o)?s?)|inch(?:es)?|feet|foot|"
+         r"yards?|miles?|gallons?|pounds?|ounces?|lit(?:er|re|ro)s?|acres?|meilen?|zoll|pfund|unzen?|millas?|pulgadas?|pies|"
+         r"libras?|onzas?|galon(?:es)?|hect[aá]reas?|hektar|degrees|grad|grados|celsius|fahrenheit|kelvin")
 CUES: dict[str, re.Pattern[str]] = {
     "unit_convert": re.compile(
-        r"\b(?:convert|umrechn|umwandeln|convert[ií]|convierte|fahrenheit|celsius|inch|miles?|gallons?|pounds?|"
-        r"kilomet|kilómet|meilen|millas|zoll|pulgadas|libras)|"
-        r"[0-9] ?(?:km|kg|cm|mm|ft|lbs?|oz|mph|gib|mib|[gmkt]b|kwh)\b"),
+        rf"\b(?:umrechn|umwandel|(?:convert|convierte|convertir|wandle|rechne) [^.?!]{{0,20}}[0-9])|fahrenheit|celsius|"
+        rf"[0-9] ?(?:{_UNIT}|km|kg|cm|mm|ft|lbs?|oz|mph|gib|mib|[gmkt]b|kwh)\b|"
+        rf"(?:how many|wie ?viele?|cu[aá]nt[oa]s) (?:{_UNIT})\b"),
     "statistics_calc": re.compile(
-        r"\b(?:average|median|standard deviation|variance|percentile|quartile|mittelwert|durchschnitt|"
-        r"standardabweichung|varianz|perzentil|promedio|mediana|desviación|varianza|percentil|cuartil)"),
+        r"(?:average|median|standard deviation|variance|percentiles?|quartiles?|mittelwerte?|durchschnitt|"
+        r"standardabweichung|varianz|perzentile?|promedio|mediana|desviación|varianza|percentil|cuartiles?)\b"),
     "loan_payment": re.compile(
-        r"\b(?:loan|mortgage|monthly payment|kredit|darlehen|hypothek|monatsrate|préstamo|hipoteca|cuota|mensualidad)"),
+        r"monthly payment|monatsrate|mensualidad|cuota mensual|"
+        r"\b(?:loan|mortgage|kredit|darlehen|hypothek|préstamo|hipoteca)\b[^.?!]{0,60}[0-9]"),
 }

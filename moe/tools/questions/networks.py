@@ -8,6 +8,7 @@ from ipaddress import ip_network
 
 from ..base import Language
 from .question import Asked, Finder, Question, Reader
+from .spelling import loosen
 
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _V6 = r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}"
@@ -23,50 +24,66 @@ _HOSTS = (r"(?:(?:usable |available |valid |nutzbare |verfügbare |gültige )?(?
 
 
 def _compile(patterns: Iterable[tuple[Language, str]]) -> tuple[tuple[Language, re.Pattern[str]], ...]:
-    return tuple((language, re.compile(pattern)) for language, pattern in patterns)
+    return tuple((language, re.compile(loosen(pattern))) for language, pattern in patterns)
 
 
+# What a prefix alone tells, and what only an address with it.
+_SIZE: Mapping[Language, str] = {
+    "en": rf"(?:number of {_HOSTS}|(?:subnet ?|net ?|network )mask|{_HOSTS})",
+    "de": rf"(?:(?:subnetz|netz|netzwerk)-?maske|(?:anzahl|zahl) (?:der )?{_HOSTS})",
+    "es": rf"(?:máscara(?: de (?:sub)?red)?|(?:número|cantidad) de {_HOSTS})",
+}
+_PLACE: Mapping[Language, str] = {
+    "en": r"(?:broadcast(?: address| ip)?|network(?: address| id)?|wildcard(?: mask)?|"
+          r"first and last(?: usable| available| valid| host)? (?:ips?|addresses|hosts?|ip addresses)|"
+          r"(?:first|last)(?: usable| available| valid)? (?:ip|address|host|ip address)|"
+          r"(?:(?:usable|valid|available) )?(?:ip|host|address|ip address) range|"
+          r"range of (?:(?:usable|valid|available) )?(?:ips|hosts|addresses|ip addresses))",
+    "de": r"(?:broadcast(?:-?adresse)?|netz(?:werk)?-?adresse|wildcard(?:-?maske)?|"
+          r"(?:erste und (?:die )?letzte|erste|letzte)(?: nutzbaren?| verfügbaren?| gültigen?)? "
+          r"(?:ips?|adressen?|ip-adressen?|hosts?|host-?adressen?)|"
+          r"(?:(?:nutzbarer?|verfügbarer?|gültiger?) )?(?:ip-?)?(?:adress|host)?-?bereich)",
+    "es": r"(?:(?:dirección|ip) de (?:broadcast|difusión|red)|broadcast|(?:máscara )?wildcard|"
+          r"(?:primera y (?:la )?última|primera|última) (?:ip|dirección|dirección ip)(?: utilizable| disponible| "
+          r"válida)?|"
+          r"rango de (?:ips?|direcciones(?: ip)?|hosts)(?: utilizables?| disponibles?| válid[ao]s?)?)",
+}
+_GET: Mapping[Language, str] = {
+    "en": r"(?:(?:what(?:'s|’s|s| is| are)|find|calculate|compute|show|get)(?: me)? )?(?:the )?",
+    "de": r"(?:(?:was ist|was sind|wie lautet|wie lauten|wie ist|nenne|zeige?|bestimme|berechne)(?: mir)?(?: bitte)? )?"
+          r"(?:die |der |den )?",
+    "es": r"(?:(?:cuál es|cuáles son|calcula|calcular|dame|muestra|obtén) )?(?:la |el |las |los )?",
+}
+_OF: Mapping[Language, str] = {
+    "en": "(?:in|of|for)", "de": "(?:von|in|für|des|vom|zu|der|bei)", "es": "(?:de|del|en|para)"}
 _PATTERNS = _compile((
+    *((language, rf"{_GET[language]}{_SIZE[language]} {_OF[language]} {_KIND}{_NET}{_AFTER}") for language in _SIZE),
+    *((language, rf"{_GET[language]}{_PLACE[language]} {_OF[language]} {_KIND}{_CIDR}{_AFTER}") for language in _PLACE),
+    *((language, rf"{_KIND}{_NET}{_AFTER},? {_SIZE[language]}") for language in _SIZE),
+    *((language, rf"{_KIND}{_CIDR}{_AFTER},? {_PLACE[language]}") for language in _PLACE),
     ("en", rf"how many {_HOSTS} (?:are (?:there )?(?:in|on)|in|fit in(?:to)?|does|can|has|are available in|"
-           rf"can i have in) "
-           rf"{_KIND}{_NET}{_AFTER}(?: have| has| hold| contain| provide| support| allow| give)?"),
-    ("en", rf"(?:what(?:'s|’s| is| are) )?(?:the )?(?:number of {_HOSTS}|(?:subnet ?|net ?|network )mask) (?:in|"
-           rf"of|for) "
-           rf"{_KIND}{_NET}{_AFTER}"),
-    ("en", rf"(?:what(?:'s|’s| is| are) )?(?:the )?(?:broadcast(?: address| ip)?|network(?: address| id)?|"
-           rf"wildcard mask|"
-           rf"first and last(?: usable| host)? (?:ips?|addresses|hosts?|ip addresses)|"
-           rf"(?:first|last)(?: usable)? (?:ip|address|host|ip address)|(?:usable )?(?:ip|host|address) range) "
-           rf"(?:in|of|for) {_KIND}{_CIDR}{_AFTER}"),
-    ("en", rf"(?:calculate |compute |show )?(?:the )?subnet(?: calc(?:ulator)?| details| info)?(?: (?:of|"
+           rf"can i have in) {_KIND}{_NET}{_AFTER}(?: have| has| hold| contain| provide| support| allow| give)?"),
+    ("en", rf"what {_PLACE['en']} does {_KIND}{_CIDR}{_AFTER} have"),
+    ("en", r"(?:calculate |compute |show )?(?:the )?subnet(?: calc(?:ulator)?| details| info)?(?: (?:of|"
            rf"for))? {_CIDR}"),
     ("de", rf"wie ?viele {_HOSTS} (?:hat|gibt es in|sind in|passen in|gibt es|enthält|umfasst|bietet|liegen in) "
            rf"{_KIND}{_NET}(?:er)?(?:[ -](?:netz|netzwerk|subnetz))?"),
-    ("de", rf"(?:was ist |wie lautet |wie ist |nenne |was sind |wie lauten )?(?:die |"
-           rf"der )?(?:broadcast(?:-?adresse)?|"
-           rf"netz(?:werk)?adresse|erste und (?:die )?letzte (?:nutzbare )?(?:ip|adresse|ip-adresse)|"
-           rf"(?:erste|letzte) (?:nutzbare )?(?:ip|adresse|ip-adresse)|adressbereich|ip-bereich) "
-           rf"(?:von|in|für|des|vom) {_KIND}{_CIDR}"),
-    ("de", rf"(?:was ist |wie lautet |wie ist )?(?:die )?(?:subnetz|netz|netzwerk)maske (?:von|für|"
-           rf"zu) {_KIND}{_NET}"),
-    ("es", rf"(?:cuánt[ao]s|cuant[ao]s) {_HOSTS} (?:hay en|tiene|caben en|contiene|en|admite|"
-           rf"permite) {_KIND}{_NET}"),
-    ("es", rf"(?:cuál es |cual es |cuáles son )?(?:la |el )?(?:dirección de (?:broadcast|difusión|red)|broadcast|"
-           rf"primera y (?:la )?última (?:ip|dirección)(?: utilizable)?|(?:primera|última) (?:ip|"
-           rf"dirección)(?: utilizable)?|"
-           rf"rango de (?:ips?|direcciones)) (?:de|en|para) {_KIND}{_CIDR}"),
-    ("es", rf"(?:cuál es |cual es )?(?:la )?máscara(?: de (?:sub)?red)? (?:de|para) {_KIND}{_NET}"),
+    ("de", rf"welche[rs]? (?:{_PLACE['de']}|{_SIZE['de']}) (?:hat|gehört zu|gehören zu) {_KIND}{_CIDR}{_AFTER}"),
+    ("de", rf"welche {_SIZE['de']} (?:hat|gehört zu) {_KIND}{_NET}(?:er)?(?:[ -](?:netz|netzwerk|subnetz))?"),
+    ("es", rf"cuánt[ao]s {_HOSTS} (?:hay en|tiene|caben en|contiene|en|admite|permite) {_KIND}{_NET}"),
+    ("es", rf"qué (?:{_PLACE['es']}|{_SIZE['es']}) (?:tiene|corresponde a|le corresponde a) {_KIND}{_CIDR}"),
+    ("es", rf"qué {_SIZE['es']} (?:tiene|corresponde a|le corresponde a) {_KIND}{_NET}"),
 ))
 _OTHER = rf"(?P<other>{_IP}(?:/[0-9]{{1,3}})?)"
 _INSIDE = _compile((
     ("en", rf"(?:is|does) (?:the )?(?:ip |address |ip address )?{_OTHER} (?:in|within|inside|part of|belong to|"
-           rf"a part of|"
+           r"a part of|"
            rf"contained in|lie in|fall in) {_KIND}{_CIDR}{_AFTER}"),
     ("en", rf"does {_KIND}{_CIDR} (?:contain|include) {_OTHER}"),
     ("de", rf"(?:ist|liegt|gehört|befindet sich) (?:die )?(?:ip |adresse |ip-adresse )?{_OTHER} "
            rf"(?:in|im|teil von|zu|zum|innerhalb von) {_KIND}{_CIDR}(?: enthalten)?"),
     ("de", rf"enthält {_KIND}{_CIDR} {_KIND}{_OTHER}"),
-    ("es", rf"(?:está|esta|pertenece|se encuentra) (?:la )?(?:ip |dirección |dirección ip )?{_OTHER} "
+    ("es", rf"(?:está|pertenece|se encuentra) (?:la )?(?:ip |dirección |dirección ip )?{_OTHER} "
            rf"(?:en|a|dentro de) {_KIND}{_CIDR}"),
     ("es", rf"contiene {_KIND}{_CIDR} (?:a )?{_KIND}{_OTHER}"),
 ))
@@ -133,6 +150,6 @@ READERS: tuple[Reader, ...] = (
 )
 FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"[0-9]/[0-9]"), find_subnets),)
 CUES: Mapping[str, re.Pattern[str]] = {
-    "subnet_calc": re.compile(r"\bsubnets?\b|\bsubnetze?\b|\bsubred(?:es)?\b|\bcidr\b|\bnetmask\b|netzmaske|"
-                              r"[0-9]\.[0-9]{1,3}/[0-9]|::/[0-9]"),
+    "subnet_calc": re.compile(r"(?=[0-9scn:])(?:subnet|subred|cidr\b|netmask|netzmaske|[0-9]\.[0-9]{1,3}/[0-9]|"
+                              r"::/[0-9])"),
 }

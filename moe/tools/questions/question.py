@@ -36,6 +36,7 @@ _SPOKEN: tuple[tuple[Language, re.Pattern[str]], ...] = (
                       r"tu|se|al|si|lo|su|más|dame|hay)\b")),
 )
 _ENOUGH_TO_GUESS = 2000
+_THREE_PLACES = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2},[0-9]{3}(?![0-9]|[.,][0-9])")
 
 
 class Question(Struct, frozen=True):
@@ -80,6 +81,11 @@ def fold(text: str) -> str:
     """In small letters, as long as before."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(_fold_letter(letter) for letter in text)
+
+
+def is_unsettled(text: str, language: Language) -> bool:
+    """Whether a number may be thousands or thousandths: "1,500" is written for both in Spanish, by country."""
+    return language == "es" and bool(_THREE_PLACES.search(text))
 
 
 def guess_language(folded: str) -> Language:

@@ -18,6 +18,8 @@ log = logging.getLogger("moe.tools")
 LONGEST_WITH_TEXT = 20_000
 LONGEST_TO_SEARCH = 8_000
 MOST_FACTS = 5
+# What a longer prompt wants done is said at its beginning or at its end.
+ENDS_CHARS = 1_500
 MOST_OFFERED = 6
 
 
@@ -83,7 +85,7 @@ class Recogniser:
 
     def fitting(self, prompt: str) -> tuple[Tool, ...]:
         """The tools that a model may want for `prompt`, by what stands in it; none where nothing speaks for one."""
-        folded = fold(prompt[:LONGEST_TO_SEARCH])
+        folded = fold(_shorten(prompt))
         names = [name for name, cue in self._cues.items() if name in self._toolbox and cue.search(folded)]
         return tuple(self._toolbox.find(name) for name in names[:MOST_OFFERED])
 
@@ -96,3 +98,7 @@ class Recogniser:
 
     def _call(self, asked: Asked) -> Outcome:
         return self._toolbox.call(asked.tool, asked.arguments, language=asked.language)
+
+
+def _shorten(prompt: str) -> str:
+    return prompt if len(prompt) <= 2 * ENDS_CHARS else f"{prompt[:ENDS_CHARS]}\n{prompt[-ENDS_CHARS:]}"

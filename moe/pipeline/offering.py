@@ -1,0 +1,102 @@
+"""This server's own tools, put to a model: which ones fit a conversation, and whether a model takes any."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from msgspec import structs
+
+from ..backends.base import Backend
+from ..config.schema import ToolsConfig
+from ..core import ChatRequest, Decision, ToolCall
+from ..errors import BackendError, UpstreamFailure, UpstreamRefusal
+from ..routing.text import find_question, is_housekeeping
+from ..tools.base import Tool
+from ..tools.questions.recogniser import MOST_OFFERED, Recogniser
+
+# So much of each turn is searched, and of all turns together, the oldest first, so that what is offered only grows.
+LONGEST_TURN = 4_000
+MOST_SEARCHED, LEAST_SEARCHED = 20_000, 100
+MOST_TURNS_KEPT = 4096
+
+
+class Fitting:
+    """Which tools a conversation may need; the turns of one that goes on are looked through once."""
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        self._known: OrderedDict[int, tuple[str, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, request: ChatRequest) -> list[str]:
+        """By the user's own words, in the order they came up, so that what is offered first stays first; a long
+        conversation's newest turn counts though its length is used up."""
+        texts = [find_question(text)[:LONGEST_TURN] for text in request.user_texts]
+        names: dict[str, None] = {}
+        searched = 0
+        for place, text in enumerate(texts):
+            searched += max(len(text), LEAST_SEARCHED)
+            if searched <= MOST_SEARCHED or place == len(texts) - 1:
+                names |= dict.fromkeys(self._look_up(text))
+            if len(names) >= MOST_OFFERED:
+                break
+        return list(names)[:MOST_OFFERED]
+
+    def _look_up(self, text: str) -> tuple[str, ...]:
+        key = hash(text)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        names = tuple(tool.name for tool in self._recogniser.fitting(text))
+        with self._lock:
+            self._known[key] = names
+            while len(self._known) > MOST_TURNS_KEPT:
+                self._known.popitem(last=False)
+        return names
+
+
+def may_offer(request: ChatRequest, decision: Decision, config: ToolsConfig) -> bool:
+    """Not to a model by its own name, nor to a client that wants a certain form, or looks after tools itself."""
+    if config.offer == "never" or (decision.stage == "raw" and not decision.virtual):
+        return False
+    if config.offer == "auto" and request.has_tools:
+        return False
+    has_form = request.format is not None or request.completion is not None or request.logprobs is not None
+    if has_form or request.only_loads or request.tool_choice not in (None, "auto"):
+        return False
+    return not is_housekeeping(request)
+
+
+def specify(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
+    return {"type": "function", "function": function}
+
+
+def names_of(tools: tuple[dict[str, Any], ...]) -> frozenset[str]:
+    return frozenset(tool["function"]["name"] for tool in tools)
+
+
+def join(prepared: ChatRequest, backend: Backend) -> ChatRequest:
+    """With this server's own tools beside the client's, for a model that takes any."""
+    joined = structs.replace(prepared, tools=(*prepared.tools, *prepared.offered))
+    return structs.replace(prepared, offered=()) if backend.misfit(joined) else joined
+
+
+def part(prepared: ChatRequest, request: ChatRequest) -> ChatRequest:
+    """Without them again, for one that took none."""
+    return structs.replace(prepared, tools=request.tools, offered=())
+
+
+def may_lie_in_tools(error: BackendError) -> bool:
+    """Whether a request may pass without the tools that were added to it."""
+    if isinstance(error, UpstreamFailure):
+        told = error.message.casefold()
+        return "tool" in told or "function" in told
+    return isinstance(error, UpstreamRefusal)
+
+
+def is_offered(call: ToolCall, prepared: ChatRequest) -> bool:
+    return any(tool["function"]["name"] == call.name for tool in prepared.offered)
