@@ -27,7 +27,7 @@ from ..errors import (
 from ..log import clean
 from .form import Form
 from .lineup import Candidate, prepare
-from .offering import is_offered, join, may_lie_in_tools, part
+from .offering import Refusers, is_offered, may_lie_in_tools, names_tools, part
 from .structured import check, correct, tell
 from .thinking import lift
 
@@ -78,6 +78,7 @@ class Attempts:
         self._runner = runner
         self._advice = advice
         self._logs_words = logs_words
+        self._refusers = Refusers()
 
     def serve(self, attempt: Attempt, request: ChatRequest) -> Iterator[Chunk]:
         """One candidate, with its retries; its breaker learns how it went. Raises BackendError."""
@@ -105,9 +106,12 @@ class Attempts:
         is_bound = attempt.form is None or attempt.candidate.binds_form
         is_held = not request.stream or not is_bound
         tries, is_corrected = 0, False
+        refuses_tools = False
         while True:
             try:
                 yield from self._hear(attempt, prepared, is_bound=is_bound, is_held=is_held)
+                if refuses_tools:
+                    self._refusers.add(prepared, backend)
                 return
             except BackendError as error:
                 may_retry = self._may_retry(error, backend, tries)
@@ -121,7 +125,7 @@ class Attempts:
                     prepared, is_corrected = correct(prepared, error), True
                     continue
                 if is_overfed:
-                    prepared = part(prepared, request)
+                    prepared, refuses_tools = part(prepared, request), names_tools(error)
                     continue
                 yield from _pause(self._pause_s(error, tries))
             tries += 1
@@ -141,7 +145,7 @@ class Attempts:
             raise Misfit(f'"{model}" {unfit}', reason=unfit)
         if attempt.form is not None and not candidate.binds_form:
             return tell(prepared, attempt.form)
-        return join(prepared, backend) if prepared.offered else prepared
+        return self._refusers.join(prepared, backend) if prepared.offered else prepared
 
     def _hear(self, attempt: Attempt, prepared: ChatRequest, *, is_bound: bool, is_held: bool) -> Iterator[Chunk]:
         """One answer, as the client may see it: at once, or where `is_held` only when it is whole and good."""

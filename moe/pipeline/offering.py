@@ -92,10 +92,32 @@ def part(prepared: ChatRequest, request: ChatRequest) -> ChatRequest:
 
 def may_lie_in_tools(error: BackendError) -> bool:
     """Whether a request may pass without the tools that were added to it."""
-    if isinstance(error, UpstreamFailure):
-        told = error.message.casefold()
-        return "tool" in told or "function" in told
-    return isinstance(error, UpstreamRefusal)
+    return isinstance(error, UpstreamRefusal) or names_tools(error)
+
+
+def names_tools(error: BackendError) -> bool:
+    """Whether an upstream says that it is the tools it does not take."""
+    if not isinstance(error, (UpstreamFailure, UpstreamRefusal)):
+        return False
+    told = error.message.casefold()
+    return "tool" in told or "function" in told
+
+
+class Refusers:
+    """The models that took no tools though nothing had told so before: none are offered to them again, as long as the
+    config stays. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._ways: set[tuple[int, str]] = set()
+
+    def join(self, prepared: ChatRequest, backend: Backend) -> ChatRequest:
+        """As `join`, for one that has not refused."""
+        if (id(backend), prepared.model) in self._ways:
+            return structs.replace(prepared, offered=())
+        return join(prepared, backend)
+
+    def add(self, prepared: ChatRequest, backend: Backend) -> None:
+        self._ways.add((id(backend), prepared.model))
 
 
 def is_offered(call: ToolCall, prepared: ChatRequest) -> bool:

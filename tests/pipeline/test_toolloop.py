@@ -456,6 +456,17 @@ def test_an_upstream_that_refuses_tools_is_asked_once_more_without(error: Backen
     assert chunks[0].failed == ()
 
 
+@pytest.mark.parametrize(("error", "is_known"), [
+    (UpstreamFailure("tools need --jinja", upstream_status=500), True), (UpstreamRefusal("no such field"), False),
+])
+def test_one_that_says_it_takes_no_tools_is_offered_none_again(error: BackendError, is_known: bool) -> None:
+    way = Scripted([error], said("About 20000."))
+    line = Line(way)
+    for _ in range(2):
+        line.talk()
+    assert [len(asked.tools) for asked in way.asked] == [1, 0, 0 if is_known else 1]
+
+
 def test_a_request_that_is_wrong_without_them_too_is_refused_as_ever() -> None:
     way = Scripted([UpstreamRefusal("bad temperature")])
     with pytest.raises(UpstreamRefusal, match="bad temperature"):
