@@ -45,12 +45,15 @@ PLACES = {
     "threadpoolctl": {"moe/routing/fit.py"},
     "pypdf": {"moe/knowledge/documents/pdf.py"},
     "openpyxl": {"moe/knowledge/documents/sheets.py"},
-    "lxml": {"moe/knowledge/documents/html.py", "moe/knowledge/documents/packed.py"},
+    "lxml": {"moe/knowledge/documents/html.py", "moe/knowledge/documents/packed.py", "moe/tools/law/documents.py",
+             "moe/tools/law/sheet.py"},
     "sqlite3": {"moe/store"},
     "sympy": {"moe/tools/equations"},
     "mpmath": {"moe/tools/equations", "moe/tools/arithmetic"},
     "pint": {"moe/tools/units/registry.py"},
     "babel": {"moe/tools/dates/writing.py"},
+    "mcp": {"moe/cli/mcp.py"},
+    "mcp_types": {"moe/tools/mcp.py", "moe/tools/rpc.py", "moe/cli/mcp.py"},
 }
 HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "sentencepiece", "torch", "llama_cpp")
 

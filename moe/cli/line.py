@@ -10,7 +10,6 @@ from ..config import Settings, read_server
 from ..core import Message, Role, Text
 from .options import Misuse
 from .reply import Reply
-from .server import Server, find_server, spell_base
 
 # What listens on every address is reached on this one.
 _REACHED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -32,6 +31,8 @@ class Line(Protocol):
 
 def open_line(options: argparse.Namespace) -> Line:
     """The line to use; close it. Raises Misuse, ConfigError, and MoeError when a server named does not answer."""
+    from .server import Server, find_server, spell_base  # noqa: PLC0415 - HTTP, which only those need who are served
+
     settings = read_settings(options)
     if options.url is not None:
         return Server(spell_base(options.url)).greet()

@@ -23,6 +23,7 @@ examples:
   python -m moe experts
   python -m moe tool calculate expression="15% of 239.99"
   python -m moe check --config ./config
+  python -m moe laws import BGB               a statute for the legal tools
   python -m moe serve --port 8080
 
 A running server is used where there is one; else the config is loaded and the work is done here.
@@ -69,6 +70,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     _add_explain(commands)
     _add_train(commands)
     _add_tools(commands)
+    _add_laws(commands)
     _add(commands, "schema", "print the JSON Schema of both config files")
     options = parser.parse_args(arguments)
     if getattr(options, "batch", None):
@@ -211,6 +213,23 @@ def _within(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return number
+
+
+def _add_laws(commands: Any) -> None:
+    parser = _add(commands, "laws", "import German statutes for the legal tools, list or remove them")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    told = "import statutes from the official site, a mirror, an address, a file or a folder"
+    action = actions.add_parser("import", help=told, description=f"{told[:1].upper()}{told[1:]}.")
+    action.add_argument("sources", nargs="*", metavar="SOURCE",
+                        help="an abbreviation (BGB), the address of a zip, an XML file or a site's gii-toc.xml, "
+                             "or a file or folder of such")
+    action.add_argument("--all", action="store_true",
+                        help="all statutes of the site, thousands of them; what was retrieved today is passed over")
+    _add_places(action)
+    _add_places(actions.add_parser("list", help="list what is imported"))
+    action = actions.add_parser("remove", help="remove imported statutes")
+    action.add_argument("names", nargs="+", metavar="LAW", help="an abbreviation or title")
+    _add_places(action)
 
 
 def _add_serve(commands: Any) -> None:

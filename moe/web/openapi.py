@@ -125,12 +125,13 @@ def _errors() -> dict[str, Any]:
     text = {"type": "string"}
     maybe = {"type": ["string", "null"]}
     told = {"message": text, "type": text, "param": maybe, "code": maybe}
+    rpc = _object({"error": {"type": ["object", "string"]}}, "error")
     return {
         "OpenAIError": _object({"error": _object(told, "message", "type")}, "error"),
         "AnthropicError": _object({"type": {"const": "error"}, "error": _object(told, "message", "type"),
                                    "request_id": maybe}, "type", "error"),
         "OllamaError": _object({"error": text}, "error"),
-        "RpcError": _object({"error": {"type": ["object", "string"]}}, "error"),
+        "RpcError": {"anyOf": [rpc, {"type": "array", "items": rpc}]},
     }
 
 
