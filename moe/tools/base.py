@@ -13,12 +13,14 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from ..errors import BadArguments, ToolError
-from ..store.laws import LawCard, Norm, Section
+from ..store.statute import LawCard, Norm, Section
 
 Language = Literal["en", "de", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "de", "es")
 MOST_CHARS = 1_000_000
 
+_KINDS = re.compile(r"`([\w |]+)`")
+_WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _PARAMETER = re.compile(r"^(\w+): (.+)$")
 
 
@@ -124,13 +126,20 @@ class Tool(Struct, frozen=True):
 
 
 def _convert(value: Any, wanted: Any) -> Any:
-    """Raises ValueError, in msgspec's words."""
+    """Raises ValueError that says what is wrong, in JSON's words."""
     if isinstance(value, str) and len(value) > MOST_CHARS:
         raise ValueError(f"longer than {MOST_CHARS} characters")
     try:
         return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(_KINDS.sub(_spell, str(error))) from error
     except (RecursionError, OverflowError) as error:
         raise ValueError("not a value that can be read") from error
+
+
+def _spell(kinds: re.Match[str]) -> str:
+    names = [_WORDS.get(name, name) for name in kinds[1].split(" | ")]
+    return " or ".join(dict.fromkeys(name for name in names if name != "null"))
 
 
 def tool(family: str) -> Callable[[Callable[..., Outcome]], Tool]:

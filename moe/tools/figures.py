@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from ..errors import ToolError
 from .base import Language, Outcome, Setting, tool
-from .numbers import Ambiguous, agree, decimal_text, exact, has_end, localise, read_number, round_text
+from .numbers import Ambiguous, agree, decimal_text, exact, has_end, localise, quote, read_number, round_text
 
 MOST_VALUES = 20_000
 LONGEST_NUMBER = 330
@@ -111,7 +111,7 @@ def _read_operations(text: str) -> list[str]:
         elif name in _TOLD:
             names.append(name)
         else:
-            raise ToolError(f"unknown operation '{name[:40]}'; known are {', '.join(_TOLD)}, quartiles, "
+            raise ToolError(f"unknown operation '{quote(name)}'; known are {', '.join(_TOLD)}, quartiles, "
                             "p90 (or percentile:90)")
     if not names:
         raise ToolError("no operation is named")
@@ -165,7 +165,7 @@ def _split(text: str, language: Language) -> list[str]:
         parts = text.split()
     elif " " not in text:
         if language != "en" and text.count(",") == 1:
-            raise Ambiguous(f"'{text[:40]}' may be one number or two: divide them by ';'")
+            raise Ambiguous(f"'{quote(text)}' may be one number or two: divide them by ';'")
         parts = text.split(",")
     else:
         parts = _split_with_blanks(text, language)

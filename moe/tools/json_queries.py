@@ -255,9 +255,9 @@ class _Matching(FilterFunction):
         self._clock.tick()
         if len(pattern) > LONGEST_PATH:
             raise ToolError(f"a pattern of more than {LONGEST_PATH} characters")
+        check_counts(pattern)
         if not check(pattern):
             return None
-        check_counts(pattern)
         try:
             return regex.compile(map_re(pattern), cache_pattern=False)
         except regex.error:

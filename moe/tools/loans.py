@@ -12,6 +12,7 @@ from .numbers import decimal_text, localise, read_number
 
 LARGEST = 10**15
 HIGHEST_RATE = 1_000
+LOWEST_RATE = Fraction(1, 1_000_000)
 MOST_MONTHS = 1_200
 
 _CONTEXT = Context(prec=60)
@@ -42,8 +43,8 @@ def loan_payment(
     count = _read(years, "years", setting.language) * 12 + months
     if lent * 100 < 1 or lent > LARGEST:
         raise ToolError("the principal lies between 0.01 and 10^15")
-    if not 0 <= rate <= HIGHEST_RATE:
-        raise ToolError(f"the annual rate lies between 0 and {HIGHEST_RATE} percent")
+    if not 0 <= rate <= HIGHEST_RATE or 0 < rate < LOWEST_RATE:
+        raise ToolError(f"the annual rate lies between 0.000001 and {HIGHEST_RATE} percent, or is 0")
     if months < 0 or count.denominator != 1 or not 1 <= count <= MOST_MONTHS:
         raise ToolError(f"years and months together are 1 to {MOST_MONTHS} whole months")
     payment = _find_payment(lent, rate, int(count))

@@ -38,7 +38,7 @@ def read_number(text: str, language: Language | None = None, *, is_settled: bool
     """
     found = _PARTS.fullmatch(text.strip())
     if not found:
-        raise ToolError(f"'{_short(text)}' is not a number")
+        raise ToolError(f"'{quote(text)}' is not a number")
     sign, digits, exponent = found.groups()
     plain = _unify(_SPACES.sub("", digits), language, text, is_settled=is_settled)
     if len(plain) > MOST_DIGITS:
@@ -54,25 +54,25 @@ def _unify(digits: str, language: Language | None, text: str, *, is_settled: boo
         last, other = (".", ",") if digits.rfind(".") > digits.rfind(",") else (",", ".")
         whole, _, rest = digits.rpartition(last)
         if digits.count(last) > 1 or not _GROUPED.fullmatch(whole) or last in whole:
-            raise ToolError(f"'{_short(text)}' is not a number")
+            raise ToolError(f"'{quote(text)}' is not a number")
         return _plain(whole.replace(other, ""), rest, text)
     mark = "." if points else ","
     if points + commas > 1:
         if not _GROUPED.fullmatch(digits):
-            raise ToolError(f"'{_short(text)}' is not a number")
+            raise ToolError(f"'{quote(text)}' is not a number")
         return digits.replace(mark, "")
     whole, _, rest = digits.partition(mark)
     may_group = bool(points + commas) and len(rest) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0")
     if may_group and (mark == ".") == (language in ("de", "es")):
         if language is None or (mark == "." and not is_settled):
-            raise Ambiguous(f"'{_short(text)}' may mean two numbers")
+            raise Ambiguous(f"'{quote(text)}' may mean two numbers")
         whole, rest = whole + rest, ""
     return _plain(whole, rest, text)
 
 
 def _plain(whole: str, rest: str, text: str) -> str:
     if not (whole or rest) or not f"{whole}0".isascii() or not f"{whole}{rest}".isdigit():
-        raise ToolError(f"'{_short(text)}' is not a number")
+        raise ToolError(f"'{quote(text)}' is not a number")
     return f"{whole or '0'}.{rest or '0'}"
 
 
@@ -148,5 +148,7 @@ def localise(text: str, language: Language) -> str:
     return text if language == "en" else text.replace(".", ",")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:40]}…"
+def quote(text: str, most: int = 40) -> str:
+    """The beginning of what somebody wrote, for an error's one line: what cannot be seen is escaped."""
+    shown = "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in text[:most])
+    return shown if len(text) <= most else f"{shown}…"

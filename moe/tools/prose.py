@@ -13,7 +13,7 @@ WORDS_PER_MINUTE = 200
 _TOKEN = re.compile(r"\S+")
 # Chinese and Japanese are written without blanks: each of their letters is counted as a word, by custom.
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-_WIDE_END = re.compile(r"([。！？][」』”]?)(?=\w)")
+_WIDE_END = re.compile(r"([。！？])(?=\w)")
 _WORD = re.compile(r"[^\W_]")
 _CLOSERS = "\"'”’»“‘›)]}*_"
 _OPENERS = "\"'“„‚«‹‘¿¡([{*_»›"
@@ -51,7 +51,8 @@ def text_analyze(text: str, *, setting: Setting) -> Outcome:
     text: the text to be counted
     """
     tokens = _TOKEN.findall(_WIDE_END.sub(r"\1 ", text))
-    words = [word for token in tokens for word in _WIDE.sub(r" \g<0> ", token).split() if _WORD.search(word)]
+    words = [token for token in (_WIDE.sub(r" \g<0> ", text).split() if _WIDE.search(text) else tokens)
+             if _WORD.search(token)]
     different = {_bare(word) for word in words}
     counts = {
         "words": len(words), "unique_words": len(different), "characters": len(text),

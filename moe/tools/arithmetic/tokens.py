@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ...errors import ToolError
 from ..base import Language
-from ..numbers import Ambiguous, agree, read_number
+from ..numbers import Ambiguous, agree, quote, read_number
 
 LONGEST = 2_000
 
@@ -109,7 +109,7 @@ def _scan(folded: str, language: Language) -> Iterator[Token]:
             continue
         found = _WORDS.match(folded, place)
         if not found or (found[0][0].isalpha() and place and folded[place - 1].isalpha()):
-            raise ToolError(f"'{folded[place : place + 20]}' is not understood: numbers, operators, brackets and the "
+            raise ToolError(f"'{quote(folded[place:], 20)}' is not understood: numbers, operators, brackets and the "
                             f"functions {', '.join(sorted(set(FUNCTIONS.values())))} are")
         if folded[:place].endswith("0") and found[0] == "x" and name == "0":
             raise ToolError("numbers to base 16 are not understood here")

@@ -30,7 +30,7 @@ def solve_equation(equation: str, variable: str = "x", *, setting: Setting) -> O
     asked = {"relations": [[each.left, each.sign, each.right] for each in relations], "unknowns": unknowns,
              "parameters": parameters}
     found = setting.solver.solve("solve", asked)
-    return tell(_BLANKS.sub("; ", equation.strip()), unknowns, found, setting.language)
+    return tell(" ".join(_BLANKS.sub("; ", equation.strip()).split()), unknowns, found, setting.language)
 
 
 def _choose(relations: list[Relation], variable: str) -> tuple[list[str], list[str]]:

@@ -209,10 +209,10 @@ DAY = _make(
     (?:on )?(?:what|which) (?:day of the week|weekday|day) (?:did|does|will|do) {a} (?:fall|fall on|land on|be)
     on (?:what|which) (?:day of the week|weekday|day) (?:was|is) {a}
     (?:on )?(?:what|which) (?:day of the week|weekday|day) {a} (?:was|is|falls|falls on|fell|fell on|will be)
-    (?:what is |what's |what was )?(?:the )?(?:day of the week|weekday) (?:of|for|on) {a}
+    (?:what is |what's |what was )?(?:the )?(?:day of the week|weekday)(?: (?:of|for|on))?:? {a}
     {a} (?:is|was) (?:what|which) (?:day of the week|weekday|day)
     (?:in )?(?:what|which) (?:calendar |iso )?week(?: number| of the year)? (?:is|was|does) {a}(?: in| fall in)?
-    (?:what is |what's )?(?:the )?(?:calendar |iso )?week(?: number)? (?:of|for) {a}
+    (?:what is |what's )?(?:the )?(?:calendar |iso )?week(?: number)? (?:of|for|on) {a}
     (?:what|which) day of the year (?:is|was) {a}
     """,
     de=r"""
@@ -222,15 +222,15 @@ DAY = _make(
     (?:an|auf) welche[nm] (?:wochentag|tag)(?: der woche)? {a} (?:ist|war|fällt|fiel|liegt|lag)
     was (?:ist|war) (?:am )?{a} für ein (?:wochentag|tag)
     was für ein (?:wochentag|tag) (?:ist|war) {a}
-    (?:der )?wochentag (?:vom|am|von|für) {a}
+    (?:der )?wochentag(?: (?:vom|am|von|für))?:? {a}
     (?:in )?welche[r]? (?:kalenderwoche|kw) (?:liegt|ist|lag|war|fällt|hat) {a}
-    (?:die )?(?:kalenderwoche|kw) (?:vom|am|von|für) {a}
+    (?:die )?(?:kalenderwoche|kw)(?: (?:vom|am|von|für))?:? {a}
     der wievielte tag (?:des jahres|im jahr) (?:ist|war) {a}
     """,
     es=r"""
     (?:en )?qu[eé] d[ií]a de la semana (?:es|fue|era|será|cae|cay[oó]|caerá) {a}
     (?:en )?qu[eé] d[ií]a (?:es|fue|era|será|cae|cay[oó]|caerá) {a}
-    (?:cuál es )?(?:el )?d[ií]a de la semana (?:del|de|para) {a}
+    (?:cuál es )?(?:el )?d[ií]a de la semana(?: (?:del|de|para))?:? {a}
     (?:en|a) qu[eé] semana(?: del año)? (?:es|cae|está|cay[oó]|fue|pertenece) {a}
     qu[eé] (?:número de )?semana(?: del año)? (?:es|fue) {a}
     qu[eé] d[ií]a del año (?:es|fue) {a}

@@ -62,7 +62,7 @@ _SOLVE: dict[Language, tuple[str, ...]] = {
         r"(?:que )?"
         rf"{_KIND['es']}{_E}",
         r"(?:cuánto vale|cuánto es|cuál es el valor de|qué valor tiene|halla|hallar|encuentra|calcula|calcular|"
-        rf"obtén|determina|qué es) (?:el valor de )?(?:la )?{_X},? (?:si|cuando|en|de)?:? ?{_KIND['es']}{_E}",
+        rf"obtén|determina|qué es) (?:el valor de )?(?:la )?{_X}[,:]?(?: (?:si|cuando|en|de))?:? ?{_KIND['es']}{_E}",
         rf"si {_E}, ?(?:entonces )?¿?(?:cuánto vale|cuánto es|halla|cuál es el valor de) {_X}",
         rf"{_E}[,.;:] ?¿?(?:cuánto vale|cuánto es|halla|cuál es el valor de) {_X}",
         r"(?:cuáles son|cuál es|halla|encuentra|calcula) (?:todas )?(?:las? )?(?:soluci(?:ón|ones)|raíces) (?:de|para)"

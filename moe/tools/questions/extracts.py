@@ -70,7 +70,8 @@ _QUERIES = tuple(re.compile(loosen(pattern), re.IGNORECASE) for pattern in (
     r"heraus)?",
     rf"{_STEPS} (?:in|from|of|on|aus|von|en|de){_DOCUMENT}",
     rf"{_JSON_PATH}{_PATH} (?:on|to|in|for|against|from|of|auf|für|aus|von|en|a|sobre|para|de){_DOCUMENT}(?: an| aus)?",
-    rf"(?:in|from|given|aus|von|de|en|dado|für|para){_DOCUMENT}[,:]? (?:{_LEAD}|{_JSON_PATH})(?:{_VALUE})?{_PATH}",
+    rf"(?:in|from|given|aus|von|de|en|dado|für|para){_DOCUMENT}(?=.{{1,200}}$)[,:]? (?:{_LEAD}|"
+    rf"{_JSON_PATH})(?:{_VALUE})?{_PATH}",
 ))
 
 
@@ -107,6 +108,6 @@ def _read_query(question: Question) -> Asked | None:
 
 
 READERS: tuple[Reader, ...] = (
-    Reader(re.compile(r"[`/\\\[({+*^|.$][^ ]* .*[\"'“„«‘]"), _read_matches, takes_text=True),
+    Reader(re.compile(r"[\"'`“”»’](?: an| heraus)?$"), _read_matches, takes_text=True),
     Reader(re.compile(r"[\]}](?: heraus| an| aus)?$|[\]}][,:]? [a-z¿]"), _read_query, takes_text=True),
 )

@@ -56,7 +56,7 @@ _TONGUES: dict[Language, _Tongue] = {
     "es": _speak(
         "préstamos?|hipotecas?|hipotecario|créditos?|cuota mensual|mensualidad",
         "cuotas?|mensualidad(?:es)?|letra|al mes|cada mes|por mes|intereses|mensual(?:es|mente)?|pago",
-        "cuál es sería cuánto cuántos pagaría pagaré pago pagar pagas tendría tengo que al mes por cada una un de "
+        "cuál qué es sería cuánto cuántos pagaría pagaré pago pagar pagas tendría tengo que al mes por cada una un de "
         "del a en "
         "el la las los con durante y interés intereses anual tipo fijo préstamo hipoteca hipotecario personal "
         "crédito cuota "

@@ -136,25 +136,34 @@ def _is_german(amount: str, unit: str) -> bool:
     return any("de" in side for side in sides) and not all("en" in side for side in sides if side)
 
 
-_FOUND = re.compile(r"convert ([+-]?[0-9][0-9.,]*) ?([^\W\d_]{1,12}(?:/[^\W\d_]{1,3})?) (?:to|into) "
-                    r"([^\W\d_]{1,12}(?:/[^\W\d_]{1,3})?)(?![\w/])", re.IGNORECASE)
+_WORD = r"([^\W\d_]{1,12}(?:/[^\W\d_]{1,3})?)"
+_NUMBER = r"([+-]?[0-9][0-9.,]*) ?"
+_FOUND: tuple[tuple[Language, re.Pattern[str]], ...] = (
+    ("en", re.compile(rf"\bconvert {_NUMBER}{_WORD} (?:to|into) {_WORD}(?![\w/])", re.IGNORECASE)),
+    ("de", re.compile(rf"\b(?:rechne|wandle|konvertiere) {_NUMBER}{_WORD} (?:in|nach) {_WORD}(?![\w/])",
+                      re.IGNORECASE)),
+    ("es", re.compile(rf"\b(?:convierte|convertir|pasa|pasar) {_NUMBER}{_WORD} a {_WORD}(?![\w/])", re.IGNORECASE)),
+)
 
 
 def _find_units(text: str) -> Iterator[tuple[str, Asked]]:
     """"… convert 5 miles to km and …"."""
-    for found in _FOUND.finditer(text):
-        asked = _ask(f"{found[1]} {found[2]}", found[3], ("en",))
-        if asked:
-            yield found[0], asked
+    for language, pattern in _FOUND:
+        for found in pattern.finditer(text):
+            asked = _ask(f"{found[1]} {found[2]}", found[3], (language,))
+            if asked:
+                yield found[0], asked
 
 
 READERS: tuple[Reader, ...] = (
     Reader(re.compile(r"[0-9]|how many|wie ?viel|cu[aá]nt"), _read_units),
     *figures.READERS, *loans.READERS,
 )
-FINDERS: tuple[Finder, ...] = (Finder(re.compile(r"\bconvert [+-]?[0-9]"), _find_units),)
+FINDERS: tuple[Finder, ...] = (Finder(
+    re.compile(r"\b(?:convert|rechne|wandle|konvertiere|convierte|convertir|pasar?) [+-]?[0-9]"), _find_units),)
 _UNIT = (r"(?:kilo|centi|milli|zenti|kiló|centí|milí)?(?:met(?:er|re|ro)s?n?|gram(?:m|o)?s?)|inch(?:es)?|feet|foot|"
-         r"yards?|miles?|gallons?|pounds?|ounces?|lit(?:er|re|ro)s?|acres?|meilen?|zoll|pfund|unzen?|millas?|pulgadas?|pies|"
+         r"yards?|miles?|gallons?|pounds?|ounces?|lit(?:er|re|ro)s?|acres?|meilen?|zoll|pfund|unzen?|millas?|"
+         r"pulgadas?|pies|"
          r"libras?|onzas?|galon(?:es)?|hect[aá]reas?|hektar|degrees|grad|grados|celsius|fahrenheit|kelvin")
 CUES: dict[str, re.Pattern[str]] = {
     "unit_convert": re.compile(

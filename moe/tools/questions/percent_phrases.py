@@ -140,20 +140,20 @@ _EN_TAX = r"(?:vat|tax|sales tax|tip|gst|interest)"
 _DE_TAX = r"(?:mwst|mehrwertsteuer|umsatzsteuer|ust|steuern?|aufschlag|trinkgeld|zinsen)"
 _ES_TAX = r"(?:de )?(?:iva|impuestos?|propina|recargo|intereses)"
 MORE = _make(
-    en=r"""
+    en=rf"""
     {_WHAT["en"]}{{p}} (?:more|higher|greater|larger|bigger) than {{o}}
     {_WHAT["en"]}{{o}} (?:increased|raised) by {{p}}
     (?:increase|raise) {{o}} by {{p}}
     add {{p}} (?:{_EN_TAX} )?to {{o}}
     {_WHAT["en"]}{{o}} (?:plus|with|including|\+) {{p}} {_EN_TAX}
     """,
-    de=r"""
+    de=rf"""
     {_WHAT["de"]}{{p}} (?:mehr|höher|größer) als {{o}}
     {_WHAT["de"]}{{o}} um {{p}} (?:erhöht|gesteigert|vermehrt)
     (?:erhöhe|steigere) {{o}} um {{p}}
     {_WHAT["de"]}{{o}} (?:plus|mit|zuzüglich|zzgl|inklusive|inkl|\+)\.? {{p}} {_DE_TAX}
     """,
-    es=r"""
+    es=rf"""
     {_WHAT["es"]}{{p}} (?:más|mayor|superior) (?:que|a) {{o}}
     {_WHAT["es"]}{{o}} (?:aumentado|incrementado) (?:en )?(?:un )?{{p}}
     (?:aumenta|incrementa) {{o}} (?:en )?(?:un )?{{p}}
@@ -161,20 +161,20 @@ MORE = _make(
     """,
 )
 LESS = _make(
-    en=r"""
+    en=rf"""
     {_WHAT["en"]}{{p}} (?:less|lower|smaller|fewer) than {{o}}
     {_WHAT["en"]}{{o}} (?:decreased|reduced|lowered|discounted) by {{p}}
     (?:decrease|reduce|lower|discount) {{o}} by {{p}}
     (?:subtract|take) {{p}} from {{o}}
     {_WHAT["en"]}{{o}} (?:with|after|minus) (?:a |an )?{{p}} (?:discount|reduction)
     """,
-    de=r"""
+    de=rf"""
     {_WHAT["de"]}{{p}} (?:weniger|niedriger|kleiner) als {{o}}
     {_WHAT["de"]}{{o}} um {{p}} (?:reduziert|verringert|gesenkt|vermindert)
     (?:reduziere|senke|verringere) {{o}} um {{p}}
     {_WHAT["de"]}{{o}} (?:minus|mit|abzüglich|nach) {{p}} (?:rabatt|skonto|nachlass|preisnachlass)
     """,
-    es=r"""
+    es=rf"""
     {_WHAT["es"]}{{p}} (?:menos|menor|inferior) (?:que|a) {{o}}
     {_WHAT["es"]}{{o}} (?:reducido|rebajado|disminuido) (?:en )?(?:un )?{{p}}
     (?:reduce|rebaja|disminuye) {{o}} (?:en )?(?:un )?{{p}}

@@ -43,6 +43,7 @@ _ENCODES = tuple(re.compile(loosen(pattern)) for pattern in (
     rf"{_THING}{_SLOT}",
     rf"{_VERB} {_THING}{_SLOT} {_IN_WITH} base-?64",
     rf"{_TURN} {_THING}{_QUOTED} {_IN_WITH} base-?64(?: um)?",
+    rf"{_TURN} {_THING}(?P<text>[^\s:@\"'`“„«]+[:@]\S+) {_IN_WITH} base-?64(?: um)?",
     rf"{_LEAD}base-?64(?:[- ](?:encoding|kodierung|codierung|code|string|version))? (?:of|for|von|für|de|del|para) "
     rf"{_THING}{_SLOT}",
     r"(?:(?:what is|what's|was ist|wie lautet|wie ist|qué es|cuál es|cómo es|cómo sería|how (?:do (?:you|i)|to|would "

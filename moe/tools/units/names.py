@@ -73,6 +73,8 @@ BTU|Btu|btu,btus|btu|btu
 rad|radian|radian,radians|radiant|radián,radianes
 rpm|rpm|rpm||
 Nm|newton*meter|newton meter,newton meters,newton metre,newton metres|newtonmeter|newton metro,newtons metro
+ft·lbf|foot*pound_force|ft lb,ft lbs,ft lbf,ft-lb,ft-lbs,ft-lbf,lb ft,lb-ft,lbf ft,foot pound,foot pounds,\
+foot-pound,foot-pounds||
 lbf|pound_force|pound force||
 kgf|kilogram_force|kilogram force||
 """
@@ -128,12 +130,15 @@ UNCLEAR = {
 # The same in what is written so: capitals matter there.
 UNCLEAR_AS_WRITTEN = {
     "Cal": "cal or kcal", "Calorie": "cal or kcal", "Calories": "cal or kcal", "ML": "mL or ML (1000000 L)",
-    "MS": "ms or MS (1000000 s)", "MA": "mA or MA", "MV": "mV or MV", "MG": "mg or Mg (1000 kg)",
+    "MS": "ms or MS (1000000 s)", "MA": "mA or MA", "MG": "mg or Mg (1000 kg)",
+    "Mg": "mg or Mg (1000 kg)",
 }
-CURRENCIES = frozenset(
-    "$ € £ ¥ ₹ eur usd gbp chf jpy cny inr mxn ars cop clp pen cad aud sek nok dkk pln czk brl try btc euro euros dollar "
-    "dollars us-dollar cent cents yen yuan rupee rupees franken franc francs dólar dólares dolar dolares peso pesos "
-    "pfund sterling bitcoin".split()) - {"pfund"}
+_MONEY = (
+    "$ € £ ¥ ₹ eur usd gbp chf jpy cny inr mxn ars cop clp pen cad aud sek nok dkk pln czk brl try btc euro euros "
+    "dollar dollars us-dollar cent cents yen yuan rupee rupees franken franc francs dólar dólares dolar dolares "
+    "peso pesos sterling bitcoin"
+)
+CURRENCIES = frozenset(_MONEY.split())
 # Known, but of no one agreed size, or not the one that is asked for: no question of these is answered unasked.
 LOOSE = frozenset({"cup", "tbsp", "tsp", "pt", "qt", "a", "ct", "cal", "st", "fl oz", "bbl", "kt", "kbit", "p",
                    "b"})

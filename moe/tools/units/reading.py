@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ...errors import ToolError
 from ..base import Language
-from ..numbers import NUMBER, read_number
+from ..numbers import NUMBER, quote, read_number
 from .names import CURRENCIES, LOOSE, UNCLEAR, UNCLEAR_AS_WRITTEN, Name, find_names
 from .registry import Size, measure
 
@@ -65,11 +65,11 @@ def read_unit(text: str, *, is_named: bool = False) -> tuple[Unit, ...]:
     if not clean or len(clean) > LONGEST:
         raise ToolError("a unit is missing" if not clean else f"a unit of more than {LONGEST} characters")
     if clean.lower() in UNCLEAR:
-        raise ToolError(f"'{clean}' may mean {UNCLEAR[clean.lower()]}: say which")
+        raise ToolError(f"'{quote(clean)}' may mean {UNCLEAR[clean.lower()]}: say which")
     if clean in UNCLEAR_AS_WRITTEN:
-        raise ToolError(f"'{clean}' may mean {UNCLEAR_AS_WRITTEN[clean]}: say which")
+        raise ToolError(f"'{quote(clean)}' may mean {UNCLEAR_AS_WRITTEN[clean]}: say which")
     if clean.lower() in CURRENCIES:
-        raise ToolError(f"'{clean}' is money, and rates of exchange are not known here")
+        raise ToolError(f"'{quote(clean)}' is money, and rates of exchange are not known here")
     names = find_names(clean)
     if names:
         return tuple(_from_name(name, clean) for name in names)
@@ -97,7 +97,7 @@ def _read_meaning(meaning: str) -> Unit:
 def _read_product(text: str, *, is_named: bool = False) -> Unit:
     above, *below = _PER.split(text)
     if len(below) > 4:
-        raise ToolError(f"'{text}' is not a unit known here")
+        raise ToolError(f"'{quote(text)}' is not a unit known here")
     units = [(_read_term(each, is_named=is_named), 1) for each in _TIMES.split(above)]
     units += [(_read_term(each, is_named=is_named), -1) for group in below for each in _TIMES.split(group)]
     if len(units) == 1:
@@ -123,12 +123,12 @@ def _read_term(text: str, *, is_named: bool) -> Unit:
             return _raise(_read_term(next(filter(None, found.groups())).strip(), is_named=is_named), power)
     term = _TERM.fullmatch(text)
     if not term:
-        raise ToolError(f"'{text}' is not a unit known here")
+        raise ToolError(f"'{quote(text)}' is not a unit known here")
     if term["power"]:
         power = {"²": 2, "³": 3}.get(term["power"]) or int(term["power"])
         return _raise(_read_term(term["name"], is_named=is_named), power)
     if is_named or not _PLAIN.fullmatch(text):
-        raise ToolError(f"'{text}' is not a unit known here")
+        raise ToolError(f"'{quote(text)}' is not a unit known here")
     measure(text)
     return Unit(text, ((text, 1),), is_sure=False)
 
@@ -167,7 +167,7 @@ def read_amount(text: str, language: Language) -> tuple[Part, ...]:
     while place < len(text):
         found = _PART.match(text, place)
         if not found:
-            raise ToolError(f"'{text}' is neither a number nor an amount such as '5 ft 11 in'")
+            raise ToolError(f"'{quote(text)}' is neither a number nor an amount such as '5 ft 11 in'")
         parts.append(Part(sign * read_number(found[1], language), read_unit(found[2])))
         place = found.end()
     if not parts:

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from ...errors import ToolError
+from ..numbers import quote
 
 _lock = Lock()
 
@@ -36,9 +37,9 @@ def measure(name: str) -> Size:
         try:
             readings = registry.parse_unit_name(name)
         except Exception as error:  # noqa: BLE001  the parser of another library, fed with anybody's words
-            raise ToolError(f"'{name}' is not a unit known here") from error
+            raise ToolError(f"'{quote(name)}' is not a unit known here") from error
         if not readings:
-            raise ToolError(f"'{name}' is not a unit known here")
+            raise ToolError(f"'{quote(name)}' is not a unit known here")
         factor, base = registry.get_base_units(name, check_nonmult=False)
         # Angles and data have no dimension of their own there, but base units.
         roots = tuple(sorted((root, Fraction(power)) for root, power in base._units.items() if root != "count"))
