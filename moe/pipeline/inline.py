@@ -55,7 +55,8 @@ def _tell(found: Answered) -> str:
     """All that a reader is shown of it."""
     outcome = found.outcome
     source = f"{SOURCE[found.asked.language]}: {outcome.source}" if outcome.source else ""
-    return "\n\n".join(filter(None, (outcome.text, outcome.body, "\n".join(outcome.steps), source)))
+    working = "\n".join(step for step in outcome.steps if step != outcome.text)
+    return "\n\n".join(filter(None, (outcome.text, outcome.body, working, source)))
 
 
 def _is_plain(request: ChatRequest) -> bool:

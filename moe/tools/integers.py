@@ -23,6 +23,7 @@ LARGEST_ROMAN = 3_999
 _ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
           (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 _CANONICAL = re.compile(r"(M{0,3})(CM|CD|D?C{0,3})(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
+_COMPOSITE = {"en": "{n} is not a prime number", "de": "{n} ist keine Primzahl", "es": "{n} no es un número primo"}
 _PRIME = {"en": "{n} is a prime number", "de": "{n} ist eine Primzahl", "es": "{n} es un número primo"}
 _GCD = {"en": "the greatest common divisor of {a} and {b} is {gcd}", "de": "der größte gemeinsame Teiler von {a} und "
         "{b} ist {gcd}", "es": "el máximo común divisor de {a} y {b} es {gcd}"}
@@ -44,10 +45,11 @@ def prime_factorize(n: int, *, setting: Setting) -> Outcome:
     factors = factorize(n, setting)
     is_prime = factors == {n: 1}
     written = " × ".join(str(prime) if power == 1 else f"{prime}^{power}" for prime, power in factors.items())
-    text = _PRIME[setting.language].format(n=n) if is_prime else f"{n} = {written}"
+    told = (_PRIME if is_prime else _COMPOSITE)[setting.language].format(n=n)
     result = {"factors": [{"prime": exact(prime), "power": power} for prime, power in factors.items()],
               "is_prime": is_prime}
-    return Outcome(result=result, text=text)
+    return Outcome(result=result, text=told) if is_prime else Outcome(
+        result=result, text=f"{n} = {written}", steps=(told,))
 
 
 def factorize(n: int, setting: Setting) -> dict[int, int]:

@@ -97,7 +97,10 @@ def timezone_convert(
     result: dict[str, Any] = describe(moved, there)
     result |= {"from": describe(moment, here), "difference_minutes": apart,
                "day_shift": (moved.date() - moment.date()).days}
-    text = writing.write_times(_tell(moment, here, setting), _tell(moved, there, setting), setting.language)
+    there_told = _tell(moved, there, setting)
+    is_now = time.strip().lower() in NOW
+    text = writing.write_now(moved.date(), *there_told, setting.language) if is_now else (
+        writing.write_times(_tell(moment, here, setting), there_told, setting.language))
     return Outcome(result=result, text=text)
 
 

@@ -23,6 +23,8 @@ _DAYS = {
     "es": "El {day} {verb} {weekday} (semana {week}, día {number} del año)",
 }
 _VERBS = {"en": ("was", "is"), "de": ("war", "ist"), "es": ("fue", "es")}
+_NOW = {"en": "In {place} it is {weekday}, {moment}", "de": "In {place} ist es {weekday}, {moment}",
+        "es": "En {place} es {weekday}, {moment}"}
 _ZONES = {"en": "{} in {} is {} in {}", "de": "{} in {} ist {} in {}", "es": "{} en {} equivale a {} en {}"}
 _RULES = {
     "en": "The first day is not counted, the last one is; public holidays are not taken out of the working days.",
@@ -106,6 +108,11 @@ def write_offset(offset: timedelta) -> str:
     hours, rest = divmod(seconds, 3600)
     minutes = f":{rest // 60:02}" if rest else ""
     return f"UTC{'-' if offset < timedelta(0) else '+'}{hours}{minutes}"
+
+
+def write_now(day: date, moment: str, place: str, language: Language) -> str:
+    """What the clocks there show at this moment."""
+    return _NOW[language].format(place=place, weekday=write_weekday(day, language), moment=moment)
 
 
 def write_times(here: tuple[str, str], there: tuple[str, str], language: Language) -> str:

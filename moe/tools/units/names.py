@@ -37,7 +37,7 @@ K|kelvin|kelvin,kelvins|kelvin|kelvin,kelvins
 °R|degR|rankine,degrees rankine|grad rankine|grados rankine
 ha|hectare|hectare,hectares|hektar|hectárea,hectáreas
 ac|43560 foot^2|acre,acres|acre,acres|acre,acres
-gal|gallon|gallon,gallons,us gallon,us gallons|gallone,gallonen|galón,galones
+US gal|gallon|gallon,gallons,us gallon,us gallons|gallone,gallonen|galón,galones
 imp gal|imperial_gallon|imperial gallon,imperial gallons,uk gallon,uk gallons|britische gallone,britische gallonen|\
 galón imperial,galones imperiales
 qt|quart|quart,quarts||
@@ -54,7 +54,7 @@ bbl|oil_barrel|oil barrel,oil barrels||
 mph|mile/hour|mph,miles per hour|meilen pro stunde|millas por hora
 km/h|kilometer/hour|kph,kmh,kmph|stundenkilometer,kmh|kmh
 kn|knot|knot,knots,kt,kts|knoten|nudo,nudos
-mpg|mile/gallon|mpg,miles per gallon,mpg us|meilen pro gallone|millas por galón
+mpg (US)|mile/gallon|mpg,miles per gallon,mpg us|meilen pro gallone|millas por galón
 mpg (imp)|mile/imperial_gallon|mpg uk,mpg imp,mpg imperial,uk mpg,imperial mpg,miles per imperial gallon||
 L/100 km|0.01 liter/kilometer|l/100km,l/100 km,liters per 100 km,litres per 100 km,liters per 100 kilometers,\
 litres per 100 kilometres|\
@@ -116,7 +116,7 @@ _SPELLINGS = {
     "sqm": ("m²",), "qm": ("m²",), "sqft": ("ft²",), "sq ft": ("ft²",), "sqkm": ("km²",), "cc": ("cm³",),
     "cbm": ("m³",), "ccm": ("cm³",), "mps": ("m/s",), "fps": ("ft/s",), "kbps": ("kbit/s",), "Mbps": ("Mbit/s",),
     "Gbps": ("Gbit/s",), "MBps": ("MB/s",), "bps": ("bit/s",), "TB": ("TB",), "kWh": ("kWh",), "kwh": ("kWh",),
-    "KWH": ("kWh",), "gal": ("gal",), "mb": ("MB",), "gb": ("GB",), "tb": ("TB",), "kilo": ("kg",), "kilos": ("kg",),
+    "KWH": ("kWh",), "gal": ("US gal",), "mb": ("MB",), "gb": ("GB",), "tb": ("TB",), "kilo": ("kg",), "kilos": ("kg",),
     "Kilo": ("kg",), "mbps": ("Mbit/s",), "KPH": ("km/h",), "KMH": ("km/h",), "floz": ("fl oz",),
 }
 _SHOWN_SPELLINGS = {"coulomb": "coulomb", "farad": "farad", "pint": "pint"}
@@ -141,7 +141,7 @@ _MONEY = (
 CURRENCIES = frozenset(_MONEY.split())
 # Known, but of no one agreed size, or not the one that is asked for: no question of these is answered unasked.
 LOOSE = frozenset({"cup", "tbsp", "tsp", "pt", "qt", "a", "ct", "cal", "st", "fl oz", "bbl", "kt", "kbit", "p",
-                   "b"})
+                   "b", "nm"})
 
 
 class Name(Struct, frozen=True):
