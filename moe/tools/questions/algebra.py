@@ -95,13 +95,15 @@ _ROMANS: dict[Language, tuple[str, ...]] = {
         r"(?: (?:in|to|as|into) (?:a |an )?(?:arabic numerals?|numbers?|digits|decimal|arabic|arabic numbers?))?",
         rf"(?:what is |what's |convert |write |translate )?{_R} (?:in|to|as|into) (?:a |an )?"
         r"(?:arabic numerals?|arabic numbers?|decimal number)",
-        r"(?:convert|translate|change|turn) (?P<long>[ivxlcdm]{3,15}) (?:to|into) (?:a |an )?(?:regular |normal |"
+        r"(?:convert|translate|change|turn) (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx) (?:to|into) "
+        r"(?:a |an )?(?:regular |normal |"
         r"ordinary )?"
         r"(?:numbers?|digits|decimal|integer)",
-        r"(?:what|which) number (?:does|do) (?:the )?(?:roman (?:numeral|number) )?(?P<long>[ivxlcdm]{3,15}) "
+        r"(?:what|which) number (?:does|do) (?:the )?(?:roman (?:numeral|number) )?(?P<long>[ivxlcdm]{3,15}|ii|iv|vi|"
+        r"ix|xi|xv|xx|xl|lx|xc|cx) "
         r"(?:mean|stand for|represent)",
         rf"(?:convert |what is |what's )?{_R} from roman(?: numerals?)?(?: to (?:arabic|decimal|a number|numbers))?",
-        r"(?:what|which) number is (?P<long>[ivxlcdm]{3,15})(?: in roman numerals)?",
+        r"(?:what|which) number is (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx)(?: in roman numerals)?",
     ),
     "de": (
         r"(?:was ist |wie lautet |(?:schreibe |schreib |wandle |wandele |konvertiere )(?:mir )?(?:bitte )?|"
@@ -112,10 +114,11 @@ _ROMANS: dict[Language, tuple[str, ...]] = {
         r"(?:was ist|welche zahl ist|was bedeutet|wofür steht|wandle|was heißt|für welche zahl steht) (?:die )?"
         rf"römische (?:zahl|ziffer) {_R}(?: in (?:eine )?arabische[rn]? (?:zahl|zahlen|ziffern)(?: um)?)?",
         rf"(?:was ist |wandle |schreibe )?{_R} (?:in|als) (?:eine )?arabische[rn]? (?:zahl|zahlen|ziffern)(?: um)?",
-        r"(?:wandle|konvertiere|rechne|übersetze)(?: bitte)? (?P<long>[ivxlcdm]{3,15}) in (?:eine )?(?:normale |"
+        r"(?:wandle|konvertiere|rechne|übersetze)(?: bitte)? (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|"
+        r"cx) in (?:eine )?(?:normale |"
         r"gewöhnliche )?"
         r"(?:zahl|dezimalzahl)(?: um)?",
-        r"welche (?:römische )?zahl ist (?P<long>[ivxlcdm]{3,15})",
+        r"welche (?:römische )?zahl ist (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx)",
     ),
     "es": (
         r"(?:cuál es |cómo se escribe |como se escribe |cómo se escribe el |escribe |escribe el |convierte |"
@@ -124,10 +127,11 @@ _ROMANS: dict[Language, tuple[str, ...]] = {
         rf"{_ASK['es']}número romano (?:de|para|del) (?:el )?{_D}",
         r"(?:qué número es|que número es|qué es|qué significa|cuánto es|cuánto vale|convierte|lee) (?:el )?"
         rf"número romano {_R}(?: (?:en|a) números? (?:arábigos?|árabes?|decimal))?",
-        r"(?:convierte|pasa|traduce|convertir|pasar) (?P<long>[ivxlcdm]{3,15}) a (?:un )?(?:número|números|"
+        r"(?:convierte|pasa|traduce|convertir|pasar) (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx) a "
+        r"(?:un )?(?:número|números|"
         r"decimal)(?: normal| normales)?",
         rf"(?:cuánto es |qué es |convierte |pasa |escribe )?{_R} (?:en|a) números? (?:arábigos?|árabes?|decimal)",
-        r"qué número es (?P<long>[ivxlcdm]{3,15})(?: en números romanos)?",
+        r"qué número es (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx)(?: en números romanos)?",
     ),
 }
 def _compile(patterns: dict[Language, tuple[str, ...]]) -> dict[Language, tuple[re.Pattern[str], ...]]:

@@ -29,6 +29,7 @@ _ADVERB = r"(?:hexadezimal|binär|oktal|dezimal|dual)"
 _BASES = tuple(re.compile(loosen(pattern)) for pattern in (
     rf"(?:{_VERB} )?{_THE}(?P<value>{_VALUE}) {_INTO} (?P<to>{_NAME}){_KIND}(?: um| geschrieben| umwandeln| "
     r"umrechnen)?",
+    rf"(?:{_VERB} )?(?:the |das |el )?(?P<to>{_NAME}){_KIND} (?:of|for|von|für|de|del) {_THE}(?P<value>{_VALUE})",
     rf"{_VERB} {_THE}(?P<value>{_VALUE}) (?P<to>{_ADVERB})(?: geschrieben)?",
     rf"(?:{_VERB} )?{_THE}(?P<from>{_NAME})(?: number| zahl| número)? (?P<value>{_VALUE}) {_INTO} "
     rf"(?P<to>{_NAME}){_KIND}"

@@ -42,14 +42,14 @@ _SLOTS = {
     "{span}": r"(?:zeitraum|zeitspanne|abstand|differenz|dauer|zeitdifferenz|unterschied)",
     "{tag}": loosen(r"(?:(?:welche[rs]? (?:tag|datum|wochentag)|was|wann) "
                     r"(?:ist|war|wäre|haben wir|liegt|kommt) )?"),
-    "{dia}": loosen(r"(?:(?:qué|cuál) (?:fecha|día)(?: de la semana)? (?:es|será|sería|era|fue|cae) )?"),
+    "{dia}": loosen(r"(?:(?:(?:qué|cuál) (?:fecha|día)(?: de la semana)? (?:es|será|sería|era|fue|cae)|fecha) )?"),
     "{rechne}": r"(?:(?:rechne|wandle|konvertiere)(?: bitte)? )?",
     "{wann}": r"(?:wie sp(?:ä|ae?)t|wie ?viel uhr|welche uhrzeit) ist(?: es| das)?(?: dann)?",
     "{hora}": loosen(r"qué hora (?:es|será|sería)"),
     "{van}": r"(?:hay|pasan|pasaron|transcurren|transcurrieron|van|hubo|faltan|quedan|son)",
     "{which}": r"(?:(?:what|which) (?:date|day)(?: of the week)? "
                r"(?:is|was|will be|is it|was it|will it be|falls|comes)|"
-               r"what is|what's|what was|when is|when was)",
+               r"what is|what's|what was|when is|when was|(?:the )?date)",
     "{en}": r"(?:calendar |full |whole )?(?:days|weeks|years|business days|working days|workdays)",
     "{de}": r"(?:vollen? |ganzen? )?(?:tagen?|wochen|jahren?|arbeitstagen?)",
     "{es}": loosen(r"(?:días|semanas|años)(?: laborables| hábiles)?"),

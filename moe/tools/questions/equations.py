@@ -41,6 +41,7 @@ _SOLVE: dict[Language, tuple[str, ...]] = {
         rf"{_DO}:? (?:nach {_X}(?: auf)?:? )?{_KIND['de']}{_E}",
         rf"(?:was ist|wie groß ist|wie viel ist|berechne|bestimme|finde|ermittle)(?: bitte)?:? {_X},?:? "
         rf"?(?:wenn|falls|für|in|aus|mit)?:? ?{_KIND['de']}{_E}(?: ist| gilt)?",
+        rf"rechne(?: bitte)? {_X} aus:? {_E}",
         rf"(?:was|wie groß) {_X} ist, wenn {_E}(?: ist| gilt)?",
         rf"wenn {_E}(?: ist| gilt)?, ?(?:dann )?(?:was ist|wie groß ist) (?:dann )?{_X}",
         rf"{_E}[,.;:] ?(?:was ist|wie groß ist|berechne|bestimme) {_X}",

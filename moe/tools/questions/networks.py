@@ -29,9 +29,9 @@ def _compile(patterns: Iterable[tuple[Language, str]]) -> tuple[tuple[Language, 
 
 # What a prefix alone tells, and what only an address with it.
 _SIZE: Mapping[Language, str] = {
-    "en": rf"(?:number of {_HOSTS}|(?:subnet ?|net ?|network )mask|{_HOSTS})",
-    "de": rf"(?:(?:subnetz|netz|netzwerk)-?maske|(?:anzahl|zahl) (?:der )?{_HOSTS})",
-    "es": rf"(?:máscara(?: de (?:sub)?red)?|(?:número|cantidad) de {_HOSTS})",
+    "en": rf"(?:number of {_HOSTS}|(?:subnet ?|net ?|network )?mask|{_HOSTS})",
+    "de": rf"(?:(?:subnetz|netz|netzwerk)-?maske|(?:(?:anzahl|zahl) (?:der )?)?{_HOSTS})",
+    "es": rf"(?:máscara(?: de (?:sub)?red)?|(?:(?:número|cantidad) de )?{_HOSTS})",
 }
 _PLACE: Mapping[Language, str] = {
     "en": r"(?:broadcast(?: address| ip)?|network(?: address| id)?|wildcard(?: mask)?|"

@@ -82,6 +82,7 @@ CHANGES = _make(
     (?:if |when )?{it} (?:has )?{went} {ft},? what (?:is|was) (?:the {pc} {noun}|that in percent|the {noun} in percent)
     {ft},? (?:{much}(?: {noun})?(?: is (?:that|it|this))?|(?:in|as) (?:a )?{pc}|{pc} {noun})
     {o} to {w},? {pc} {noun}
+    {ft} is {much} {noun}
     {much} {than} (?:is|are) {w} than {o}
     {much} (?:is|are) {w} {than} than {o}
     {w} is {much} {than} than {o}
@@ -106,7 +107,7 @@ CHANGES = _make(
     {cuanto} de {cosa} (?:hay|es|supone) {ft}
     (?:si )?{ello} {sube} {ft},? ¿?{cuanto}(?: de {cosa})?(?: es| representa| supone| ha subido| ha bajado| {sube})?
     (?:si )?{ello} {sube} {ft},? ¿?(?:cuál es|cuál fue) (?:el|la) {cosa} porcentual
-    {ft},? ¿?(?:{cuanto}(?: de {cosa})?(?: es| más| menos)?|en porcentaje|{cosa} porcentual)
+    {ft},? ¿?(?:{cuanto}(?: de {cosa})?(?: es| más| menos| {sube})?|en porcentaje|{cosa} porcentual)
     {cuanto} es {w} {que} {o}
     {cuanto} (?:más|menos) es {w} que {o}
     """,
