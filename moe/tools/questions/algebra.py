@@ -10,7 +10,7 @@ from ..base import Language
 from ..numbers import read_number
 from . import equations
 from .question import Asked, Finder, Question, Reader
-from .spelling import loosen
+from .spelling import Phrase, loosen
 
 _WHOLE = r"[0-9]{1,60}(?:[.,'’][0-9]{3})*"
 _POWER = r"[0-9]{1,4} ?(?:\^|\*\*) ?[0-9]{1,3}(?: ?[-+−] ?[0-9]{1,6})?"
@@ -134,8 +134,8 @@ _ROMANS: dict[Language, tuple[str, ...]] = {
         r"qué número es (?P<long>[ivxlcdm]{3,15}|ii|iv|vi|ix|xi|xv|xx|xl|lx|xc|cx)(?: en números romanos)?",
     ),
 }
-def _compile(patterns: dict[Language, tuple[str, ...]]) -> dict[Language, tuple[re.Pattern[str], ...]]:
-    return {language: tuple(re.compile(loosen(each)) for each in those) for language, those in patterns.items()}
+def _compile(patterns: dict[Language, tuple[str, ...]]) -> dict[Language, tuple[Phrase, ...]]:
+    return {language: tuple(map(Phrase, those)) for language, those in patterns.items()}
 
 
 _PRIME_PATTERNS, _ROMAN_PATTERNS = _compile(_PRIMES), _compile(_ROMANS)

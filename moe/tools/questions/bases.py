@@ -7,7 +7,7 @@ from typing import Any
 
 from ..base import Language
 from .question import Asked, Question, Reader
-from .spelling import loosen
+from .spelling import Phrase, loosen
 
 _NAMES = {
     2: r"binary|binär|binario|dual|dualsystem|binärsystem|binärzahl|dualzahl|binärformat|base (?:2|two|dos)|basis 2",
@@ -26,7 +26,7 @@ _THE = r"(?:(?:the|die|der|das|el|la) )?(?:(?:number|zahl|número|numeral) )?"
 _INTO = r"(?:in|en|as|to|into|als|ins|im|a|zur|nach)(?: an?| the| eine?| das)?"
 _KIND = r"(?: (?:numbers?|notation|system|form|format|zahl|number system|schreibweise))?"
 _ADVERB = r"(?:hexadezimal|binär|oktal|dezimal|dual)"
-_BASES = tuple(re.compile(loosen(pattern)) for pattern in (
+_BASES = tuple(map(Phrase, (
     rf"(?:{_VERB} )?{_THE}(?P<value>{_VALUE}) {_INTO} (?P<to>{_NAME}){_KIND}(?: um| geschrieben| umwandeln| "
     r"umrechnen)?",
     rf"(?:{_VERB} )?(?:the |das |el )?(?P<to>{_NAME}){_KIND} (?:of|for|von|für|de|del) {_THE}(?P<value>{_VALUE})",
@@ -39,7 +39,7 @@ _BASES = tuple(re.compile(loosen(pattern)) for pattern in (
     rf"{_INTO} (?P<to>{_NAME}){_KIND}(?: um| umwandeln| umrechnen)?",
     rf"(?:{_VERB} )?{_THE}(?P<value>{_VALUE}) (?:from|von|vom|de|del|aus|desde) (?P<from>{_NAME}) (?:um )?{_INTO} "
     rf"(?P<to>{_NAME}){_KIND}",
-))
+)))
 _BASE_CUE = re.compile(r"hex|bin(?:ä|ae?)r|o[ck]tal|de[cz]imal|dual|\bbas(?:e|is) [0-9]")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from ..base import Language
-from .spelling import loosen
+from .spelling import Phrase, loosen
 
-Patterns = Mapping[Language, tuple[re.Pattern[str], ...]]
+Patterns = Mapping[Language, tuple[Phrase, ...]]
 
 _UNITS: Mapping[Language, Mapping[str, str]] = {
     "en": {"days": "day days", "weeks": "week weeks", "months": "month months", "years": "year years",
@@ -58,11 +57,10 @@ _SLOTS = {
 
 def _make(**phrases: str) -> Patterns:
     """One pattern for each line."""
-    def fill(phrase: str) -> re.Pattern[str]:
-        phrase = loosen(phrase)
+    def fill(phrase: str) -> Phrase:
         for slot, pattern in _SLOTS.items():
             phrase = phrase.replace(slot, pattern)
-        return re.compile(phrase)
+        return Phrase(phrase)
 
     languages: tuple[Language, ...] = ("en", "de", "es")
     return {language: tuple(fill(line.strip()) for line in phrases[language].strip().splitlines())

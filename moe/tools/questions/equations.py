@@ -8,7 +8,7 @@ from ...errors import ToolError
 from ..base import Language
 from ..equations.grammar import parse, symbols
 from .question import Asked, Question, Reader, is_unsettled
-from .spelling import loosen
+from .spelling import Phrase
 
 _X = r"(?P<variable>[a-z])"
 _E = r"(?P<equation>[^?!]*?[=<>≤≥≠][^?!]*)"
@@ -74,7 +74,7 @@ _JOINED = re.compile(r"(?<=[0-9A-Za-z)²³]) (?:and|und|y) (?=[-+0-9A-Za-z(])")
 _LETTERS = re.compile(r"[^\W\d_²³¹]+")
 _KNOWN = frozenset(("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "abs", "pi", "π"))
 _RELATION = re.compile(r"[=<>≤≥≠]")
-_SOLVE_PATTERNS = {language: tuple(re.compile(loosen(each)) for each in those) for language, those in _SOLVE.items()}
+_SOLVE_PATTERNS = {language: tuple(map(Phrase, those)) for language, those in _SOLVE.items()}
 # Where no word asks for it: one equation in x, y or z that is no assignment.
 _ALONE = re.compile(r"(?P<equation>[0-9xyz+*/^().,²³·× −-]+=[0-9xyz+*/^().,²³·× −-]+?)"
                     r"(?:(?:[,;:]| ) ?(?P<variable>[xyz]) ?=)?")
@@ -89,7 +89,7 @@ def _read_equation(question: Question) -> Asked | None:
             found = pattern.fullmatch(question.folded)
             if found:
                 start, end = found.span("equation")
-                place = found.start("variable") if "variable" in pattern.groupindex else -1
+                place = found.start("variable") if "variable" in found.re.groupindex else -1
                 variable = question.text[place] if place >= 0 else ""
                 asked = _equation(question.text[start:end], variable, language)
                 if asked:

@@ -7,7 +7,7 @@ import re
 
 from .question import Asked, Question, Reader
 from .quoting import language_around, place, take_text
-from .spelling import loosen
+from .spelling import Phrase, loosen
 
 _FENCE = (r"(?:`(?P<ticked>[^`]+)`|/(?P<slashed>[^/]+)/|[\"“'](?P<quoted>[^\"”']+)[\"”']|"
           r"(?P<bare>[^\s`/\"'“„«‘]\S*))")
@@ -25,7 +25,7 @@ _TEXT = (r"(?: (?:the|this|dem|der|diesem|den|la|el|este))?(?: following| folgen
          r"cadena| "
          r"frase)?:? ?(?P<text>[\"“„«'‘].+?)")
 _ALL = r"(?: me| mir)?(?: bitte)?(?: all| every| alle| todas| todos)?(?: of)?(?: the| die| las| los)?"
-_MATCHES = tuple(re.compile(loosen(pattern), re.IGNORECASE) for pattern in (
+_MATCHES = tuple(Phrase(pattern, re.IGNORECASE) for pattern in (
     rf"(?:extract|find|get|list|show|return|give){_ALL} (?:match|matches|occurrences?) (?:of|for) {_MAYBE}{_FENCE} "
     rf"(?:in|from|on|within){_TEXT}",
     rf"(?:apply|run|use|test|try|execute|match) {_MAYBE}{_FENCE} (?:on|to|against|in|over){_TEXT}",
@@ -65,7 +65,7 @@ _JSON_PATH = (r"(?:(?:run|apply|evaluate|use|execute|query|wende|werte|nutze|apl
               r"(?:the |den |das |el |la )?json[- ]?(?:path|query|pfad)(?:[- ](?:query|expression|ausdruck))? ")
 _DOCUMENT = (r"(?: the| this| diesem| dem| este| el| folgendem| das)?(?: following| folgenden)?(?: json)?"
              r"(?:[- ]?(?:document|object|dokument|objekt|documento|objeto))?:? ?(?P<text>[\[{].*[\]}])")
-_QUERIES = tuple(re.compile(loosen(pattern), re.IGNORECASE) for pattern in (
+_QUERIES = tuple(Phrase(pattern, re.IGNORECASE) for pattern in (
     rf"(?:{_LEAD}(?:{_VALUE})?|{_VALUE}){_PATH} (?:in|from|of|on|within|inside|aus|von|im|en|de|del){_DOCUMENT}(?: "
     r"heraus)?",
     rf"{_STEPS} (?:in|from|of|on|aus|von|en|de){_DOCUMENT}",

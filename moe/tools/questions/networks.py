@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 from ..base import Language
 from .question import Asked, Finder, Question, Reader
-from .spelling import loosen
+from .spelling import Phrase
 
 _V4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 _V6 = r"[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}"
@@ -23,8 +23,8 @@ _HOSTS = (r"(?:(?:usable |available |valid |nutzbare |verfügbare |gültige )?(?
           r"(?: (?:utilizables|disponibles|válid[ao]s|usables))?)")
 
 
-def _compile(patterns: Iterable[tuple[Language, str]]) -> tuple[tuple[Language, re.Pattern[str]], ...]:
-    return tuple((language, re.compile(loosen(pattern))) for language, pattern in patterns)
+def _compile(patterns: Iterable[tuple[Language, str]]) -> tuple[tuple[Language, Phrase], ...]:
+    return tuple((language, Phrase(pattern)) for language, pattern in patterns)
 
 
 # What a prefix alone tells, and what only an address with it.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from ..base import Language
-from .spelling import loosen
+from .spelling import Phrase
 
-Patterns = tuple[tuple[Language, re.Pattern[str]], ...]
+Patterns = tuple[tuple[Language, Phrase], ...]
 
 _NUMBER = r"[-−]?[0-9][0-9.,']*"
 _MONEY = r"(?: ?(?:€|\$|£|euros?|eur|usd|dollars?|dólares|pounds?|pesos))?"
@@ -63,11 +61,11 @@ def _make(**phrases: str) -> Patterns:
                  for way in (_WAYS[language] if "{ft}" in line else ("",)))
 
 
-def _fill(phrase: str, way: str) -> re.Pattern[str]:
+def _fill(phrase: str, way: str) -> Phrase:
     phrase = phrase.replace("{ft}", way)
     for slot, pattern in (*_SLOTS.items(), *_SLOTS.items()):
         phrase = phrase.replace(slot, pattern)
-    return re.compile(loosen(phrase))
+    return Phrase(phrase)
 
 
 CHANGES = _make(

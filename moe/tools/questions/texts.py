@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from . import extracts
 from .question import Asked, Finder, Question, Reader
 from .quoting import language_around, take_text
-from .spelling import loosen
+from .spelling import Phrase
 
 _ALGORITHM = r"(?P<algorithm>md5|sha[- ]?(?:1|224|256|384|512))"
 _THING = (r"(?:(?:the |der |dem |des |den |das |la |el )?(?:string|text|word|phrase|worts?|wortes|textes|textos?|"
@@ -22,7 +22,7 @@ _SUM = r"(?:[ -](?:hash(?:wert|es)?|digest|checksum|sum|prüfsumme|hash value))?
 _SLOT = r"(?P<text>.+)"
 _QUOTED = r"(?P<text>[\"'`“„«].+)"
 _IN_WITH = r"(?:with|using|to|into|as|in|mit|als|nach|con|en|a)"
-_HASHES = tuple(re.compile(loosen(pattern)) for pattern in (
+_HASHES = tuple(Phrase(pattern) for pattern in (
     rf"{_LEAD}(?:hash |resumen |prüfsumme |checksum |suma )?{_ALGORITHM}{_SUM}(?: (?:of|for|von|vom|für|de|del|"
     r"para)|:) "
     rf"{_THING}(?P<text>.+?)(?: berechnen| ausrechnen| bilden| erzeugen)?",
@@ -37,7 +37,7 @@ _VERB = r"(?:encode|kodiere|codiere|enkodiere|codifica|codificar|codifique)(?: m
 _TURN = (r"(?:convert|turn|change|translate|write|wandle|konvertiere|übersetze|schreibe?|convierte|convertir|pasa|"
          r"pasar|"
          r"transforma|escribe)(?: me| mir)?(?: bitte)?")
-_ENCODES = tuple(re.compile(loosen(pattern)) for pattern in (
+_ENCODES = tuple(Phrase(pattern) for pattern in (
     r"(?:base-?64[- ]?encode|encode (?:as |to |in )?base-?64|base-?64[- ](?:kodieren?|codieren?)|"
     r"(?:kodiere|codiere) (?:in|als|nach) base-?64|(?:codifica|codificar) (?:en|a) base-?64)(?: of|:)? "
     rf"{_THING}{_SLOT}",
@@ -61,7 +61,7 @@ _THIS = r"(?:(?:the|this|den|das|die|diesen|dieses|der|dem|diesem|dieser|el|la|e
         r"(?:(?:following|folgenden?|folgendes|siguiente) )?"
 _NAMED_PACKED = rf"{_THIS}(?:(?:texto|cadena|código|string|text) )?(?:(?:en|de|in) )?base-?64" \
                 rf"(?:[- ](?:encoded|kodierten?))?(?:[- ](?:string|text|code|zeichenkette))?:? {_PACKED}"
-_DECODES = tuple(re.compile(loosen(pattern), re.IGNORECASE) for pattern in (
+_DECODES = tuple(Phrase(pattern, re.IGNORECASE) for pattern in (
     r"base-?64[- ]?(?:decode|decoded|decoding|dekodieren?|dekodiert|decodieren|decodificar|decodifica|decodificado)"
     rf"(?: of| von| de|:)? {_PACKED}",
     rf"{_UNDO} {_NAMED_PACKED}",
@@ -89,7 +89,7 @@ _LITERAL = r"(?P<text>[\"“„«'‘`].+?)"
 _TALLY = (r"(?:(?:word|character|char|sentence|paragraph) ?count|wort(?:an)?zahl|wörter(?:an)?zahl|zeichen(?:an)?zahl|"
           r"satz(?:an)?zahl|textstatistik|text statistics|"
           r"(?:number of|anzahl(?: der| von)?|zahl der|(?:número|cantidad|recuento|conteo) de) " + _COUNTED + r")")
-_COUNTS = tuple(re.compile(loosen(pattern)) for pattern in (
+_COUNTS = tuple(Phrase(pattern) for pattern in (
     rf"{_MANY} {_COUNTED} {_WITHIN}{_KIND}(?::| siguiente:)? ?{_LITERAL}{_HAVE}",
     r"(?:count|zähle?|cuenta|contar)(?: me| mir)?(?: bitte)? (?:the |all |die |alle |las |los )?"
     rf"(?:number of |anzahl der )?{_COUNTED} {_WITHIN}{_KIND}:? ?{_LITERAL}",
@@ -98,7 +98,7 @@ _COUNTS = tuple(re.compile(loosen(pattern)) for pattern in (
     r"(?:analyze the text|analysiere den text|analiza el texto):? ?(?P<text>[\"“„«].+)",
 ))
 # Of one word, every character of which is a letter.
-_SPELT = tuple(re.compile(loosen(pattern)) for pattern in (
+_SPELT = tuple(Phrase(pattern) for pattern in (
     rf"{_MANY} {_LETTERS} {_WITHIN}{_KIND} ?[\"“„«'‘`](?P<text>[^\W\d_]+)[\"”“»'’`]{_HAVE}",
     rf"{_MANY} {_LETTERS} (?:does|do) the word (?P<text>[^\W\d_]+) (?:have|contain)",
     rf"{_MANY} {_LETTERS} (?!do){_WITHIN} (?:the word|das wort|dem wort|la palabra):? (?!of\b|hat\b|have\b)"
