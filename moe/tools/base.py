@@ -13,11 +13,13 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from ..errors import BadArguments, ToolError
+from ..log import clean
 from ..store.statute import LawCard, Norm, Section
 
 Language = Literal["en", "de", "es"]
 LANGUAGES: tuple[Language, ...] = ("en", "de", "es")
 MOST_CHARS = 1_000_000
+LONGEST_SHOWN = 40
 
 _KINDS = re.compile(r"`([\w |]+)`")
 _WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -107,7 +109,7 @@ class Tool(Struct, frozen=True):
     def read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of the right types: a number may come as text. Raises BadArguments that names each wrong one."""
         known = {parameter.name for parameter in self.parameters}
-        faults = [(f"$.{name}", "unknown argument") for name in arguments if name not in known]
+        faults = [(f"$.{clean(name[:LONGEST_SHOWN])}", "unknown argument") for name in arguments if name not in known]
         read: dict[str, Any] = {}
         for parameter in self.parameters:
             value = arguments.get(parameter.name)
