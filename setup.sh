@@ -9,11 +9,12 @@ language=
 model=
 config=${MOE_CONFIG:-}
 models=${MOE_MODELS:-}
+laws=
 if_needed=
 
 usage() {
     cat <<'TEXT'
-usage: ./setup.sh [--full] [--with SET]... [--model [NAME]] [--language WHICH] [--config DIR] [--if-needed]
+usage: ./setup.sh [--full] [--with SET]... [--model [NAME]] [--language WHICH] [--laws] [--config DIR] [--if-needed]
 
 Without options: what the first answer over Ollama needs, and what the config and the models folder use.
 
@@ -37,6 +38,8 @@ Without options: what the first answer over Ollama needs, and what the config an
                       en            all-MiniLM-L6-v2 alone, English, 24 MB (also: minilm)
                       en-bge        bge-small-en-v1.5, English, 34 MB, about twice the time of en (also: bge)
                       multilingual  multilingual-e5-small, 118 MB, 94 languages (also: e5)
+  --laws            the German statutes BGB, StGB, HGB and GG for the legal tools, from www.gesetze-im-internet.de (or
+                    $MOE_LAWS_URL)
   --config DIR      the config folder that is looked at (default: $MOE_CONFIG, else config)
   --if-needed       say nothing when nothing is to be done, and try nothing again that failed before
   --help            this text
@@ -65,6 +68,7 @@ read_options() {
         case $1 in
             --full) for name in api local torch extra; do add_set "$name"; done ;;
             --if-needed) if_needed=yes ;;
+            --laws) laws=yes ;;
             -h | --help) usage && exit 0 ;;
             --model)
                 model=default
@@ -286,6 +290,14 @@ prepare_router() {
     MOE_MODELS=$models venv/bin/python -m moe prepare ${config:+--config "$config"} || true
 }
 
+# What cannot be had now can be had later: the server runs without.
+import_laws() {
+    worked=yes
+    say "Statutes: BGB, StGB, HGB, GG"
+    venv/bin/python -m moe laws import BGB StGB HGB GG ||
+        echo "Not all could be imported. To try again:  ./setup.sh --laws"
+}
+
 report_models() {
     models=$models is_built=$(is_stamped local && echo yes) venv/bin/python - <<'PYTHON'
 import json, os, platform, shutil, urllib.request
@@ -349,6 +361,7 @@ install_sets base
 for name in $(sets_in_use); do add_set "$name"; done
 install_sets $sets
 make_encoder
+[ -z "$laws" ] || import_laws
 [ -n "$worked" ] || [ -z "$if_needed" ] || exit 0
 prepare_router
 

@@ -22,7 +22,7 @@ from .metrics import Statistics
 from .pipeline.callers import CallerMemory
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
-from .store import NotStored, Responses
+from .store import Laws, NotStored, Responses
 from .tools.equations.worker import Worker
 from .upstreams import Address
 from .web.guard import Guard
@@ -50,6 +50,7 @@ class Service:
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._stock = Stock.open(settings)
         self.responses = Responses(settings.data_folder / "moe.sqlite")
+        self._laws = Laws(settings.data_folder / "laws.sqlite")
         self._queues = Queues()
         self._callers = CallerMemory()
         self._solver = Worker()
@@ -113,6 +114,7 @@ class Service:
         self.heads.close()
         self._stock.downloads.close()
         self.responses.close()
+        self._laws.close()
         self._statistics.close()
         self._engine.close()
         self._shelf.close()
@@ -123,7 +125,7 @@ class Service:
         gateway = build_gateway(
             config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
             shelf=self._shelf, statistics=self._statistics, stock=self._stock, queues=self._queues,
-            callers=self._callers, solver=self._solver, own=self._own,
+            callers=self._callers, solver=self._solver, laws=self._laws, own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)

@@ -43,7 +43,7 @@ case "$*" in
         echo "$*" >>"$here/calls"
         case "$*" in *"${{BROKEN:-no such thing}}"*) echo "no network" && exit 1 ;; esac
         mkdir -p "$models" && echo GGUF >"$models/tiny.gguf" ;;
-    *"-m moe prepare"*)
+    *"-m moe prepare"* | *"-m moe laws"*)
         echo "$*" >>"$here/calls"
         case "$*" in *"${{BROKEN:-no such thing}}"*) exit 1 ;; esac ;;
     *app.py*) echo "$$ $PWD $*" >>"$here/calls" ;;
@@ -107,6 +107,7 @@ BASE = "-m pip install -r requirements.txt"
 ENCODER = "-m moe.encoders --language multi --models models"
 MODEL = "-m moe.weights --models models"
 PREPARE = "-m moe prepare"
+LAWS = "-m moe laws import BGB StGB HGB GG"
 
 
 def pip(*names: str) -> list[str]:
@@ -150,7 +151,8 @@ def test_the_scripts_use_nothing_that_bash_3_2_lacks(script: str) -> None:
 def test_help_names_every_option_and_touches_nothing(bare: Checkout) -> None:
     code, text = bare.run("--help")
     assert code == 0
-    for option in ("--full", "--with", "--model", "--language", "--config", "--if-needed", " multi ", "multilingual"):
+    for option in ("--full", "--with", "--model", "--language", "--laws", "--config", "--if-needed", " multi ",
+                   "multilingual"):
         assert option in text
     assert not (bare.root / "venv").exists()
 
@@ -385,6 +387,23 @@ def test_the_models_folder_is_the_one_the_server_uses(ready: Checkout) -> None:
     assert ready.run("--if-needed") == (0, "")
     ready.run("--if-needed", MOE_MODELS=str(elsewhere))
     assert ready.calls() == pip("local")
+
+
+def test_statutes_are_imported_only_when_asked_for(ready: Checkout) -> None:
+    assert ready.run()[0] == 0
+    assert ready.calls() == []
+    code, text = ready.run("--laws")
+    assert (code, ready.calls()) == (0, [LAWS])
+    assert "== Statutes: BGB, StGB, HGB, GG" in text
+    assert ready.run("--laws", "--if-needed")[0] == 0
+    assert ready.calls() == [LAWS]
+
+
+def test_statutes_that_cannot_be_had_fail_no_set_up(ready: Checkout) -> None:
+    code, text = ready.run("--laws", BROKEN="moe laws")
+    assert (code, ready.calls()) == (0, [LAWS])
+    assert "Not all could be imported. To try again:  ./setup.sh --laws" in text
+    assert "./start.sh" in text.splitlines()[-1]
 
 
 def test_packages_that_cannot_be_had_end_the_set_up(checkout: Checkout) -> None:

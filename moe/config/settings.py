@@ -25,6 +25,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = ()
     ollama_url: str = ""
     ollama_host: str = ""
+    laws_url: str = ""
     in_container: bool = False
     log_level: str = "INFO"
 
@@ -54,6 +55,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             hosts=_read_hosts(env.get("MOE_HOSTS", "")),
             ollama_url=env.get("MOE_OLLAMA_URL", ""),
             ollama_host=env.get("OLLAMA_HOST", ""),
+            laws_url=env.get("MOE_LAWS_URL", ""),
             in_container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
             log_level=env.get("MOE_LOG_LEVEL", "INFO").upper(),
         )

@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ log = logging.getLogger("moe.store")
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 WAIT_S = 5.0
+RETRY_S = 0.01
 
 
 class NotStored(MoeError):
@@ -80,13 +82,26 @@ class Database:
             try:
                 connection.execute("PRAGMA secure_delete = ON")
                 if self._is_shared:
-                    connection.execute("PRAGMA journal_mode = WAL")
+                    _share(connection)
                 _migrate(connection, self._migrations)
             except sqlite3.Error:
                 connection.close()
                 raise
             self._connection = connection
         return self._connection
+
+
+def _share(connection: sqlite3.Connection) -> None:
+    """Turns the write-ahead log on; SQLite does not wait by itself while another process does the same."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_S)
 
 
 def _migrate(connection: sqlite3.Connection, scripts: Path) -> None:
@@ -96,4 +111,4 @@ def _migrate(connection: sqlite3.Connection, scripts: Path) -> None:
         number = int(script.name.partition("_")[0])
         if number > done:
             text = script.read_text(encoding="utf-8")
-            connection.executescript(f"BEGIN;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -16,19 +16,20 @@ from .extraction import regex_extract
 from .figures import statistics_calc
 from .integers import gcd_lcm, prime_factorize, roman_numeral
 from .json_queries import json_query
+from .law import TOOLS as LAW
 from .loans import loan_payment
 from .networks import subnet_calc
 from .prose import text_analyze
-from .questions import algebra, arithmetic, dates, measures, networks, texts
+from .questions import algebra, arithmetic, dates, law, measures, networks, texts
 from .questions.recogniser import Recogniser
 from .toolbox import Toolbox
 from .units.conversion import unit_convert
 
 TOOLS: tuple[Tool, ...] = (
     *ARITHMETIC, solve_equation, prime_factorize, gcd_lcm, roman_numeral, *DATES, unit_convert, statistics_calc,
-    loan_payment, hash_text, base64_codec, subnet_calc, regex_extract, text_analyze, json_query,
+    loan_payment, hash_text, base64_codec, subnet_calc, regex_extract, text_analyze, json_query, *LAW,
 )
-FAMILIES = (arithmetic, algebra, dates, measures, networks, texts)
+FAMILIES = (arithmetic, algebra, dates, measures, networks, texts, law)
 
 
 class Toolkit(Struct, frozen=True):

@@ -17,7 +17,7 @@ MOST_CITED = 50
 
 _CORE = "(?P<core>.+?)"
 _WORDS_DE = (r"(?:d(?:en|er|ie|as) )?(?:genaue[rnm]? |vollständige[rnm]? |volle[rnm]? |aktuelle[rnm]? )?"
-             r"(?:wortlaut|gesetzestext|text|inhalt) (?:von|des|der|zu|zum|vom|in) ")
+             r"(?:wortlaut|gesetzestext|text|inhalt) (?:(?:von|des|der|zu|zum|vom|in) )?")
 _WORDS_EN = r"(?:the )?(?:exact |full |complete |german |official )?(?:text|wording|words) of "
 _WORDS_ES = r"(?:el |la )?(?:texto|contenido|redacción)(?: literal| completo| exacto| íntegro)? (?:del?|de la) "
 _ENDINGS_DE = r"(?: (?:im wortlaut|wörtlich|genau|im volltext|vor|nach|auf|an))?"
@@ -28,8 +28,9 @@ def _compile(patterns: Iterable[tuple[Language, str]]) -> tuple[tuple[Language, 
 
 
 _ASKED = _compile((
-    ("de", rf"(?:was|wie) (?:steht|heißt es|heisst es)(?: denn)?(?: genau| wörtlich)? (?:in|im|unter) "
-           rf"(?:dem )?{_CORE}{_ENDINGS_DE}"),
+    ("de", rf"(?:was|wie)(?: genau| wörtlich)? (?:steht|heißt es|heisst es)(?: denn)?(?: genau| wörtlich)? "
+           rf"(?:in|im|unter) (?:dem )?{_CORE}{_ENDINGS_DE}"),
+    ("de", rf"was(?: denn| genau| wörtlich)* (?:in|im) (?:dem )?{_CORE} steht"),
     ("de", rf"was (?:sagt|besagt|steht)(?: denn)? (?:der |das )?{_CORE}{_ENDINGS_DE}"),
     ("de", rf"wie lautet (?:{_WORDS_DE})?(?:der |das )?{_CORE}{_ENDINGS_DE}"),
     ("de", rf"(?:zeige?|zeigen sie|nenne?|nennen sie|zitiere?|zitieren sie|gib|geben sie|lies|lesen sie|schlage?)"
@@ -41,15 +42,17 @@ _ASKED = _compile((
            rf"(?: exactly| verbatim| literally| word for word)?"),
     ("en", rf"what(?:['’]s| is| does it say| is written| stands| it says)? (?:in|under|{_WORDS_EN.strip()}) {_CORE}"),
     ("en", rf"(?:show|quote|cite|read|display|print|recite|look up|pull up|get)(?: me| us)?(?: out)? "
-           rf"(?:{_WORDS_EN})?(?:the )?{_CORE}(?: verbatim| to me| in full| word for word)?"),
+           rf"(?:{_WORDS_EN})?(?:the )?{_CORE}(?: verbatim| to me| for me| in full| word for word)?"),
     ("en", rf"{_WORDS_EN}{_CORE}"),
     ("en", rf"how does {_CORE} read"),
     ("es", rf"qu[eé] (?:dice|establece|dispone|pone)(?: exactamente| literalmente)?(?: en)? (?:el |la )?{_CORE}"
            rf"(?: exactamente| literalmente| textualmente)?"),
-    ("es", rf"(?:muestra|mu[eé]strame|cita|c[ií]tame|ens[eé]ñame|lee|l[eé]eme|dame|busca|b[uú]scame|transcribe) "
+    ("es", rf"(?:muestra|mu[eé]strame|cita|c[ií]tame|ens[eé]ñame|lee|l[eé]eme|dame|busca|b[uú]scame|transcribe)"
+           rf"(?: literalmente| textualmente)? "
            rf"(?:{_WORDS_ES})?(?:el |la )?{_CORE}"),
     ("es", rf"(?:cu[aá]l es )?{_WORDS_ES}{_CORE}"),
     ("es", rf"c[oó]mo (?:reza|dice) (?:el |la )?{_CORE}"),
+    ("es", rf"(?:el|la) {_CORE}"),
 ))
 _OVERVIEWS = _compile((
     ("de", r"(?:zeige?(?: mir)? |gib mir |wie lautet |wie ist )?(?:d(?:ie|as|en) )?"
@@ -69,8 +72,8 @@ _SEARCHES = _compile((
 _CODES = (r"bgb|stgb|hgb|zpo|stpo|gvg|estg|ustg|aktg|gmbhg|inso|vwvfg|vwgo|stvo|stvg|betrvg|kschg|burlg|arbzg|bdsg|"
           r"urhg|markeng|uwg|gwb|famfg|egbgb|tzbfg|baugb|aufenthg|asylg|sgb [ivx]{1,4}")
 _BARE = re.compile(rf"(?P<law>{_CODES}) (?P<number>[0-9]{{1,4}}[a-z]?)")
-_LINK = re.compile(r"(?:(?:des|der|dem|vom|im|in der|aus dem|of the|of|in the|from the|del|de la|de) )?"
-                   r"(?:deutschen |german )?", re.IGNORECASE)
+_LINK = re.compile(r"(?:(?:des|der|dem|vom|im|in der|aus dem|of the|of|in the|from the|del|de la|de) )?",
+                   re.IGNORECASE)
 _LAW = re.compile(r"[^\W\d_][\w.-]*(?: [\w.-]+){0,7}")
 _LEADING = re.compile(rf" (?=(?:{SIGN}) ?[0-9IVX])", re.IGNORECASE)
 _CITED = re.compile(r"§§? ?[0-9]|\bArt(?:\.|ikel|icle)? ?[0-9]")
@@ -165,7 +168,7 @@ def find_citations(text: str) -> Iterator[tuple[str, Asked]]:
 
 
 _SIGNED = re.compile(r"§|\bart(?:ikel|icle|[ií]culo)?s?\.? ?[0-9]|\bparagra(?:ph|f)e?n? [0-9]|\bsection [0-9]|"
-                     r"\banlage [0-9]|\bsecci[oó]n [0-9]")
+                     r"\bp[aá]rrafo [0-9]|\banlage [0-9]|\bsecci[oó]n [0-9]")
 READERS: tuple[Reader, ...] = (
     Reader(_SIGNED, read_paragraph),
     Reader(re.compile(r"^[a-z]{3,9} (?:[ivx]{1,4} )?[0-9]{1,4}[a-z]?$"), read_bare),
