@@ -206,7 +206,8 @@ def test_every_command_named_is_there_with_its_options(command: str) -> None:
         assert find_spec(module) is not None
         if not options or module == "pip":
             return
-        told = subprocess.run([sys.executable, "-m", module, *(word for word in rest[:1] if word.isalpha()), "--help"],
+        named = rest[:2] if rest[:1] == ["laws"] else rest[:1]
+        told = subprocess.run([sys.executable, "-m", module, *(word for word in named if word.isalpha()), "--help"],
                               cwd=ROOT, capture_output=True, text=True, timeout=HANG_S, check=True).stdout
     elif options:
         told = subprocess.run([str(ROOT / program), "--help"], capture_output=True, text=True, timeout=HANG_S,

@@ -306,15 +306,17 @@ def test_a_model_by_its_own_name_is_offered_nothing(server: Live, node: FakeOlla
     http_error(500, message="tools param requires --jinja flag"),
 ])
 @pytest.mark.parametrize("upstream", ["node", "cloud"])
-def test_an_upstream_that_refuses_tools_answers_without_them(
-    server: Live, node: FakeOllama, cloud: FakeOpenAI, refusal: Step, upstream: str
+def test_an_upstream_that_refuses_tools_answers_without_them_from_then_on(
+    tmp_path: Path, node: FakeOllama, cloud: FakeOpenAI, refusal: Step, upstream: str
 ) -> None:
     fake: FakeOllama | FakeOpenAI = node if upstream == "node" else cloud
     model = NODE if upstream == "node" else CLOUD
     fake.script(model, [refusal, answer(REMARK)])
-    told = talk(server, OPENAI, stream=True, model=upstream)
-    assert (told.text, told.headers["X-MoE-Expert"]) == (REMARK, upstream)
-    assert ["tools" in asked for asked in rounds(fake, model)] == [True, False]
+    with live_server(tmp_path, config=config_of(node), experts=experts_of(cloud)) as live:
+        for _ in range(2):
+            told = talk(live, OPENAI, stream=True, model=upstream)
+            assert (told.text, told.headers["X-MoE-Expert"]) == (REMARK, upstream)
+    assert ["tools" in asked for asked in rounds(fake, model)] == [True, False, False]
 
 
 @pytest.mark.parametrize("stream", [False, True])

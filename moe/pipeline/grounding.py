@@ -12,7 +12,7 @@ from ..tools.questions.recogniser import Recogniser
 
 # In a longer turn a fact is rarely what is asked, and to search it at every turn of a conversation would take long.
 LONGEST = 4_000
-MOST_CHARS = 6_000
+LONGEST_FACT, MOST_CHARS = 4_000, 6_000
 HEADING = "Worked out exactly by this server's tools, and right; use these values as they are:"
 
 
@@ -37,11 +37,21 @@ class Grounding:
         words = message.own_words if message.role == "user" else ""
         if not words or len(words) > LONGEST:
             return message
-        facts = [_spell(found.outcome) for found in self._recogniser.find(words)]
+        facts = _choose([_spell(found.outcome) for found in self._recogniser.find(words)])
         if not facts:
             return message
         note = "\n".join(("<verified>", HEADING, *(f"- {fact}" for fact in facts), "</verified>"))
-        return structs.replace(message, parts=(*message.parts, Extract(note[:MOST_CHARS])))
+        return structs.replace(message, parts=(*message.parts, Extract(note)))
+
+
+def _choose(facts: list[str]) -> list[str]:
+    """Those there is room for, each whole: half a statute would be a wrong one."""
+    chosen, left = [], MOST_CHARS
+    for fact in facts:
+        if len(fact) <= min(left, LONGEST_FACT):
+            chosen.append(fact)
+            left -= len(fact)
+    return chosen
 
 
 def _spell(outcome: Outcome) -> str:

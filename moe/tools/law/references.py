@@ -7,6 +7,7 @@ import re
 from msgspec import Struct, structs
 
 from ...errors import ToolError
+from ..numbers import quote
 
 LONGEST = 300
 
@@ -76,7 +77,7 @@ def read_whole(text: str) -> tuple[Reference, ...]:
     """All of `text`. Raises ToolError."""
     found, rest = read_references(text)
     if not found or rest:
-        raise ToolError(f"'{_BLANKS.sub(' ', text[:60])}' is no reference that is understood; write it as "
+        raise ToolError(f"'{quote(_BLANKS.sub(' ', text), 60)}' is no reference that is understood; write it as "
                         "§ 242, § 433 Abs. 1 Satz 2, §§ 433-435, Art. 20a or Anlage 1")
     return found
 

@@ -10,6 +10,7 @@ from ...store.database import NotStored
 from ...store.law_names import fold
 from ...store.statute import LawCard, Norm
 from ..base import Language, LawBook, Setting
+from ..numbers import quote
 from .wording import RETRIEVED, spell_date
 
 IMPORT = "python -m moe laws import"
@@ -37,7 +38,7 @@ def require_card(book: LawBook, law: str) -> LawCard:
     card = book.find_law(law)
     if card is not None:
         return card
-    shown = " ".join(law.split())[:60]
+    shown = quote(" ".join(law.split()), 60)
     if not shown:
         raise ToolError("no law is named; give its abbreviation, as BGB")
     if is_european(law):

@@ -11,6 +11,7 @@ from ...errors import ToolError
 from ...store.law_names import fold
 from ...store.statute import LawCard, Norm, Section
 from ..base import LawBook, Outcome, Setting, Tool, tool
+from ..numbers import quote
 from .parts import pick_part
 from .references import Reference, read_references, read_whole
 from .shelf import open_book, require_card, tell_source, tell_when
@@ -50,7 +51,7 @@ def legal_search_laws(
     found += [_describe(card) | _place(section) for card, section in
               sorted(sections, key=lambda pair: (_rank(pair[1].heading, words), pair[1].level))]
     shown = found[:max_results]
-    result = {"query": query, "count": len(found), "results": shown}
+    result = {"query": fold_query(query), "count": len(found), "results": shown}
     text = TITLES[setting.language](fold_query(query), len(found), len(shown))
     return Outcome(result=result, text=text, body="\n".join(map(_tell_hit, shown)))
 
@@ -138,14 +139,14 @@ def legal_fulltext_search(
     name = card.abbreviation if card else ""
     text = SEARCHED[setting.language](fold_query(query), name, count, len(hits))
     lines = [f"{hit['paragraph']} {hit['law']} {hit['title']}".rstrip() + f"\n{hit['snippet']}" for hit in hits]
-    result = {"query": query, "law": name, "count": count, "results": hits}
+    result = {"query": fold_query(query), "law": name, "count": count, "results": hits}
     return Outcome(result=result, text=text, body="\n\n".join(lines),
                    source=tell_source(card, None, setting.language) if card else "")
 
 
 def fold_query(query: str) -> str:
     """On one line."""
-    return " ".join(query.split())
+    return quote(" ".join(query.split()), 300)
 
 
 def _read(law: str, paragraph: str) -> tuple[Reference, ...]:
