@@ -27,7 +27,12 @@ LONGEST_RUN = 2048
 
 
 class Native:
-    """One model with one context. `tokenize` may be called from every thread, all else from one at a time."""
+    """One model with one context. `tokenize` may be called from every thread, all else from one at a time.
+
+    Of the tokens that stand for something, -1 where there is none, `first_token` has to open every prompt, and
+    `fill_tokens` come before a prefix, a suffix and the middle that is to be filled in. They are read once, as the
+    model may be gone when a prompt is written.
+    """
 
     def __init__(self, file: Path, shape: Shape) -> None:
         """Raises NotReady when llama-cpp-python is missing or llama.cpp refuses the file."""
@@ -45,6 +50,11 @@ class Native:
         self.shape = shape
         self._vocabulary = c.llama_model_get_vocab(self._model)
         self.token_count: int = c.llama_vocab_n_tokens(self._vocabulary)
+        self.bos = int(c.llama_vocab_bos(self._vocabulary))
+        self.eos = int(c.llama_vocab_eos(self._vocabulary))
+        self.first_token = self.bos if c.llama_vocab_get_add_bos(self._vocabulary) else -1
+        self.fill_tokens = (c.llama_vocab_fim_pre(self._vocabulary), c.llama_vocab_fim_suf(self._vocabulary),
+                            c.llama_vocab_fim_mid(self._vocabulary))
         has_words = c.llama_vocab_type(self._vocabulary) == c.LLAMA_VOCAB_TYPE_BPE
         self.longest_run = LONGEST_RUN if has_words else 0
         self.weight_bytes: int = c.llama_model_size(self._model)
@@ -101,27 +111,6 @@ class Native:
         is_control = self._c.llama_vocab_is_control
         texts = (self.text_of(token) for token in range(self.token_count) if is_control(self._vocabulary, token))
         return [text for text in texts if text]
-
-    @property
-    def first_token(self) -> int:
-        """The token that has to open every prompt, -1 where there is none."""
-        c = self._c
-        return int(c.llama_vocab_bos(self._vocabulary)) if c.llama_vocab_get_add_bos(self._vocabulary) else -1
-
-    @property
-    def bos(self) -> int:
-        return int(self._c.llama_vocab_bos(self._vocabulary))
-
-    @property
-    def eos(self) -> int:
-        return int(self._c.llama_vocab_eos(self._vocabulary))
-
-    @property
-    def fill_tokens(self) -> tuple[int, int, int]:
-        """The tokens before a prefix, a suffix and the middle that is to be filled in; -1 where there is none."""
-        c = self._c
-        return (c.llama_vocab_fim_pre(self._vocabulary), c.llama_vocab_fim_suf(self._vocabulary),
-                c.llama_vocab_fim_mid(self._vocabulary))
 
     # -- the cache
 
