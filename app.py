@@ -35,6 +35,7 @@ from moe.web.messages import add_messages
 from moe.web.models import add_models
 from moe.web.openapi import add_openapi
 from moe.web.ops import add_ops
+from moe.web.requests import add_requests
 from moe.web.responses import add_responses
 from moe.web.server import CannotListen, Server
 from moe.web.tools import add_tools
@@ -49,7 +50,8 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     app = Flask("moe", static_folder=None)
     app.url_map.merge_slashes = False  # it would redirect, in HTML
     app.url_map.strict_slashes = False  # likewise; "/api/chat/" is "/api/chat"
-    edge = Edge(gateway=service.gateway, guard=service.guard, ending=ending or threading.Event())
+    edge = Edge(gateway=service.gateway, guard=service.guard, ending=ending or threading.Event(),
+                keep=service.requests.put)
 
     @app.before_request
     def admit() -> Response | None:
@@ -78,6 +80,7 @@ def create_app(service: Service, *, ending: threading.Event | None = None) -> Fl
     add_messages(app, edge)
     add_embeddings(app, edge)
     add_responses(app, edge, service.responses)
+    add_requests(app, service.requests)
     add_tools(app, edge)
     add_mcp(app, edge)
     add_models(app, edge)

@@ -42,7 +42,7 @@ from .routing.names import NoModels
 from .routing.router import NO_ENCODER, Router, build_router
 from .tools.base import LawBook, Setting, Solver
 from .tools.known import open_toolkit
-from .upstreams import Address, Upstreams, check_addresses, default_ollama
+from .upstreams import Address, Upstreams, check_addresses, default_group
 
 log = logging.getLogger("moe.build")
 
@@ -131,23 +131,26 @@ def _find_upstreams(
 ) -> Upstreams:
     """Where the models of one config are. Raises ConfigError for an address that leads back here."""
     runner = config.expert_runner
-    default = default_ollama(config, settings, own=own)
+    default = default_group(config, settings, own=own)
     check_addresses(config, own)
-    queues.adjust(limit=runner.max_parallel, most_waiting=config.server.queue)
-    catalog = build_catalog(config, executor, default=(default,), queues=queues)
+    limits = {node.url: node.max_parallel for node in config.nodes if node.max_parallel is not None}
+    queues.adjust(limit=runner.max_parallel, most_waiting=config.server.queue, limits=limits)
+    catalog = build_catalog(config, executor, default=default, queues=queues)
     local = LocalModels(settings.models_folder, shelf, config.ai_engine, runner=runner, queues=queues)
     return Upstreams(catalog, local)
 
 
 def build_catalog(config: Config, executor: Executor, *, default: tuple[str, ...], queues: Queues) -> Catalog:
     """One Node for each distinct Ollama URL, and one lane to each."""
-    urls = dict.fromkeys(default)
+    listed = {node.url: node for node in config.nodes}
+    urls = dict.fromkeys((*default, *listed))
     for expert in config.experts:
         if expert.type == "ollama":
             urls |= dict.fromkeys(expert.urls or ((expert.url,) if expert.url else ()))
     nodes = {
         url: Node(url, connect_timeout_s=config.expert_runner.connect_timeout_s, executor=executor,
-                  lane=queues.lane(url))
+                  lane=queues.lane(url), name=listed[url].name if url in listed else "",
+                  vram=listed[url].vram if url in listed else None)
         for url in urls
     }
     return Catalog(nodes, [expert for expert in config.experts if expert.type == "ollama"], default=default)

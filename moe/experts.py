@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from .options import KeepAlive
 
+Tier = Literal[1, 2]
+TIERS: tuple[Tier, ...] = (1, 2)
+# As JSON spells a tier where it is a key.
+TierKey = Literal["1", "2"]
+ToolFamily = Literal["algebra", "arithmetic", "dates", "law", "measures", "networks", "texts"]
+
 
 class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One expert as configured in experts.json; each default stands here and nowhere else."""
+    """One expert as configured in experts.json; each default stands here and nowhere else.
+
+    `models` names the model for each tier; `model_name`, where it is left out, is that of the expert's own tier among
+    them. A `tier` that is set wins over what is known of the model's size.
+    """
 
     id: int
     label: str
@@ -21,6 +31,7 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     aliases: tuple[str, ...] = ()
     type: Literal["ollama", "api", "local", "builtin", "echo"] = "ollama"
     model_name: str = ""
+    models: dict[TierKey, str] = field(default_factory=dict)
     url: str = ""
     urls: tuple[str, ...] = ()
     provider: str = ""
@@ -31,7 +42,10 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system_prompt: str = ""
     system_prompt_mode: Literal["replace", "prepend"] = "replace"
     vision: bool = False
-    tier: Literal[1, 2] = 1
+    tier: Tier | None = None
+    tools: tuple[ToolFamily, ...] = ()
+    critic: bool = False
+    thinking: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     keep_alive: KeepAlive | None = None
@@ -40,9 +54,33 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routable: bool = True
     allow_cloud: bool = False
 
+    def __post_init__(self) -> None:
+        if self.models and not self.model_name:
+            own, other = self.own_tier, TIERS[self.own_tier == 1]
+            structs.force_setattr(self, "model_name", self._named(own) or self._named(other))
+
     @property
     def is_fallback(self) -> bool:
         return self.id == 0
+
+    @property
+    def own_tier(self) -> Tier:
+        """The tier that it is of where it has to be of one."""
+        return self.tier or 1
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """Those that the config gives it a model for; () where only the model's size can tell."""
+        if self.models:
+            return tuple(tier for tier in TIERS if self._named(tier))
+        return () if self.tier is None else (self.tier,)
+
+    def model_of(self, tier: Tier) -> str:
+        """The model for `tier`, "auto" among it; where there is none, what it has instead."""
+        return self._named(tier) or self.model_name
+
+    def _named(self, tier: Tier) -> str:
+        return self.models.get("1" if tier == 1 else "2", "")
 
 
 class Example(Struct, frozen=True, gc=False):

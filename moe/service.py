@@ -22,7 +22,7 @@ from .metrics import Statistics
 from .pipeline.callers import CallerMemory
 from .pipeline.gateway import Gateway
 from .routing.heads import Heads
-from .store import Laws, NotStored, Responses
+from .store import Laws, NotStored, Requests, Responses
 from .tools.equations.worker import Worker
 from .upstreams import Address
 from .web.guard import Guard
@@ -50,6 +50,7 @@ class Service:
         self._statistics = Statistics(settings.data_folder / "models.json")
         self._stock = Stock.open(settings)
         self.responses = Responses(settings.data_folder / "moe.sqlite")
+        self.requests = Requests(settings.data_folder / "moe.sqlite")
         self._laws = Laws(settings.data_folder / "laws.sqlite")
         self._queues = Queues()
         self._callers = CallerMemory()
@@ -86,6 +87,7 @@ class Service:
             log.warning("%s", problem)
         self._adopt(self.config)
         self._statistics.start()
+        self.requests.start()
 
     def watch(self) -> None:
         """Reloads whenever a config file changes, from a thread of its own until `close`."""
@@ -113,6 +115,7 @@ class Service:
         self._ended.set()
         self.heads.close()
         self._stock.downloads.close()
+        self.requests.close()
         self.responses.close()
         self._laws.close()
         self._statistics.close()
@@ -136,11 +139,21 @@ class Service:
             gc.collect()  # a gateway is full of circles, and the next reload should not find the last one still there
             give_back()
         self._shelf.resize(config.memory)
-        if not config.privacy.keep_text:
+        self._allow_text(config.privacy.keep_text)
+
+    def _allow_text(self, is_allowed: bool) -> None:
+        """What was kept while it was allowed does not outlive the permission."""
+        try:
+            count = self.requests.keep_text(is_allowed)
+        except NotStored:
+            log.error("what was said in former requests cannot be deleted; it stays in the data folder")
+        else:
+            if count:
+                log.info("privacy.keep_text is off: the text of %d requests is deleted", count)
+        if not is_allowed:
             self._forget_responses()
 
     def _forget_responses(self) -> None:
-        """What was kept while it was allowed does not outlive the permission."""
         try:
             count = self.responses.clear()
         except NotStored:

@@ -92,6 +92,13 @@ def default_ollama(config: Config, settings: Settings, *, own: Address | None) -
     return f"http://127.0.0.1:{OLLAMA_PORT}"
 
 
+def default_group(config: Config, settings: Settings, *, own: Address | None) -> tuple[str, ...]:
+    """The URLs that serve every expert without its own: the nodes of the config, unless one Ollama is named."""
+    if config.nodes and not (settings.ollama_url or config.expert_runner.ollama_url):
+        return tuple(node.url for node in config.nodes)
+    return (default_ollama(config, settings, own=own),)
+
+
 def is_self(url: str, own: Address | None) -> bool:
     """Whether `url` leads back to the address this server listens on."""
     if own is None:
@@ -107,9 +114,15 @@ def is_self(url: str, own: Address | None) -> bool:
 
 
 def check_addresses(config: Config, own: Address | None) -> None:
-    """Raises ConfigError for experts that lead back here, or to a host that is not allowed."""
+    """Raises ConfigError for nodes and experts that lead back here, or to a host that is not allowed."""
     allowed = {host.casefold() for host in config.expert_runner.ollama_allowed_hosts}
     problems = []
+    for node in config.nodes:
+        host = net.split_base(node.url).hostname or ""
+        if is_self(node.url, own):
+            problems.append(f'node "{node.name}": {node.url} is this server itself')
+        elif allowed and host not in allowed and not net.is_private(host):
+            problems.append(f'node "{node.name}": {host} is not in ollama_allowed_hosts')
     for expert in config.experts:
         for url in filter(None, (expert.url, *expert.urls, expert.api_base)):
             host = net.split_base(url).hostname or ""

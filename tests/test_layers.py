@@ -14,7 +14,7 @@ FLOORS = (
     {"errors", "files", "options", "__version__"},
     {"experts"},
     {"core"},
-    {"net", "replies"},
+    {"net", "replies", "trace"},
     {"config", "metrics", "log", "hub", "aliases"},
     {"engines"},
     {"embed", "weights", "store"},

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from moe.config import Config, MemoryConfig, Settings
-from moe.config.schema import EngineConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
+from moe.config.schema import EngineConfig, NodeConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
 from moe.errors import ConfigError
 from moe.experts import Expert
-from moe.upstreams import check_addresses, default_ollama, is_self
+from moe.upstreams import check_addresses, default_group, default_ollama, is_self
 
 HERE = Path("nowhere")
 OWN = ("127.0.0.1", 11435)
 STANDARD = "http://127.0.0.1:11434"
 
 
-def config_of(*experts: Expert, **runner: Any) -> Config:
+def config_of(*experts: Expert, nodes: tuple[NodeConfig, ...] = (), **runner: Any) -> Config:
     return Config(
         router=RouterConfig(model_path=""), ai_engine=EngineConfig(), memory=MemoryConfig(),
-        expert_runner=RunnerConfig(**runner),
+        expert_runner=RunnerConfig(**runner), nodes=nodes,
         server=ServerConfig(), rate_limit=RateLimitConfig(), log_prompts=False,
         experts=experts or (Expert(id=0, label="fallback"),), folder=Path("config"), files=(),
     )
@@ -148,3 +148,28 @@ def test_with_allowed_hosts_a_public_address_must_be_among_them() -> None:
     with pytest.raises(ConfigError) as refused:
         check_addresses(config_of(*experts, ollama_allowed_hosts=("GPU.example.com",)), OWN)
     assert refused.value.problems == ('expert "gone": ollama.example.com is not in ollama_allowed_hosts',)
+
+
+# Nodes
+
+NODES = (NodeConfig(name="old", url="http://10.0.0.1:11434"), NodeConfig(name="new", url="http://10.0.0.2:11434"))
+
+
+@pytest.mark.parametrize(("named", "host", "group"), [
+    ("", "", ("http://10.0.0.1:11434", "http://10.0.0.2:11434")),
+    ("", "10.0.0.9", ("http://10.0.0.1:11434", "http://10.0.0.2:11434")),
+    ("10.0.0.9", "", ("http://10.0.0.9:11434",)),
+])
+def test_the_nodes_serve_every_expert_unless_one_ollama_is_named(named: str, host: str, group: tuple[str, ...]) -> None:
+    settings = Settings(config_folder=HERE, data_folder=HERE, models_folder=HERE, logs_folder=HERE, ollama_host=host)
+    assert default_group(config_of(nodes=NODES, ollama_url=named), settings, own=OWN) == group
+
+
+def test_a_node_that_leads_back_here_or_is_not_allowed_is_refused_by_its_name() -> None:
+    nodes = (NodeConfig(name="loop", url="http://localhost:11435"), NodeConfig(name="far", url="http://gpu.example.com"))
+    with pytest.raises(ConfigError) as refused:
+        check_addresses(config_of(nodes=nodes, ollama_allowed_hosts=("other.example.com",)), OWN)
+    assert refused.value.problems == (
+        'node "loop": http://localhost:11435 is this server itself',
+        'node "far": gpu.example.com is not in ollama_allowed_hosts',
+    )

@@ -82,8 +82,11 @@ class Catalog:
                 node.seek()
 
     def node(self, named: str) -> Node | None:
-        """The node that `named` means: by its URL in any spelling, or as an expert's first; "" is the default's first.
-        """
+        """The node that `named` means: by its name or its URL in any spelling, or as an expert's first; "" is the
+        default's first."""
+        called = next((node for node in self._nodes.values() if named and node.name == named), None)
+        if called is not None:
+            return called
         own = next((expert for expert in self._experts if expert.label == named), None)
         group = self.group_of(own) if own is not None else (net.spell_url(named),) if named else self._default
         return next((self._nodes[url] for url in group if url in self._nodes), None)
@@ -157,15 +160,20 @@ class Catalog:
         models = {name: model for state in live for name, model in state.models.items()}
         loaded = {name for state in states for name in state.loaded}
         experts = [e for e in self._experts if e.model_name == "auto" and self.group_of(e) == group]
-        return choose(experts, models.values(), loaded=dict.fromkeys(loaded), memory_bytes=_memory(group, models))
+        return choose(experts, models.values(), loaded=dict.fromkeys(loaded),
+                      memory_bytes=_memory([self._nodes[url] for url in group], models))
 
 
-def _memory(group: Group, models: dict[str, UpstreamModel]) -> int:
-    """What the group's models may take together, in bytes.
+def _memory(nodes: Sequence[Node], models: dict[str, UpstreamModel]) -> int:
+    """What the models of a group may take together, in bytes: the config says it of each node, and a model must fit
+    one of them.
 
-    Ollama does not tell its memory. On this machine it is read from the system; elsewhere the largest model
-    that was pulled is the best evidence of what fits.
+    Else it has to be guessed, as Ollama does not tell its memory. On this machine it is read from the system; elsewhere
+    the largest model that was pulled is the best evidence of what fits.
     """
-    if all(net.is_loopback(net.split_base(url).hostname or "") for url in group):
+    told = [node.vram for node in nodes if node.vram is not None]
+    if told and len(told) == len(nodes):
+        return max(told)
+    if all(net.is_loopback(net.split_base(node.url).hostname or "") for node in nodes):
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
     return max((model.size for model in models.values()), default=0)

@@ -114,7 +114,7 @@ def _badness(
     billions = _size_in_billions(model)
     is_tiny = billions < TINY_BILLIONS
     idle = 0.0 if model.name in loaded else 1.0
-    is_slow = expert.tier == 1 and billions > SMALL_BILLIONS
+    is_slow = expert.own_tier == 1 and billions > SMALL_BILLIONS
     return (
         float(model.is_remote),
         float(is_foreign_specialist),

@@ -80,7 +80,7 @@ def _ask(
     is_loaded = request.model in node.last_state.loaded
     patience_s = runner.first_token_timeout_s if is_loaded else runner.cold_load_timeout_s
     limit_s = patience_s + len(body) / BYTES_PER_TOKEN / TOKENS_PER_S
-    node.enter()
+    node.enter(request.model)
     try:
         yield from node.lane.enter(request.client)
         try:
@@ -91,8 +91,13 @@ def _ask(
         node.mark_down(error)
         raise
     finally:
-        node.leave()
-    if not is_loaded or unloads(request.keep_alive):
+        node.leave(request.model)
+    is_leaving = unloads(request.keep_alive)
+    if is_leaving:
+        node.forget(request.model)
+    else:
+        node.hear(request.model)
+    if is_leaving or not is_loaded:
         node.expect_change()
     node.doubt(0)
     return _read(page)

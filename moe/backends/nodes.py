@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from ..core import Usage
 from ..errors import BackendError, BadAnswer, BrokenStream, TimedOut, Unreachable, UpstreamFailure, UpstreamRefusal
 from .inventory import Loaded, UpstreamModel, list_entries, read_loaded, read_model
+from .placement import Held, take_stock
 from .queues import Lane, Queues
 from .transport import Transport
 
@@ -23,6 +27,10 @@ CHANGED_TTL_S = 1.0
 SEEK_EVERY_S = 3.0
 PROBE_TIMEOUT_S = 5.0
 PS_TIMEOUT_S = 2.0
+# A model takes more than its file: what it has read of its prompts stands in memory too.
+LOADED_SHARE = 1.15
+# The newest answer's part in the measured speed; shorter ones say little.
+NEWEST_SHARE, FEWEST_TOKENS = 0.3, 8
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
@@ -44,10 +52,14 @@ class Node:
     """
 
     def __init__(
-        self, url: str, *, connect_timeout_s: float, executor: Executor, lane: Lane | None = None
+        self, url: str, *, connect_timeout_s: float, executor: Executor, lane: Lane | None = None, name: str = "",
+        vram: int | None = None,
     ) -> None:
-        """`lane`: where its requests wait for each other; without one nobody waits."""
+        """`lane`: where its requests wait for each other; without one nobody waits. `vram` in bytes, None where nobody
+        said; `name` is what the config calls it, "" for nothing."""
         self.url = url
+        self.name = name
+        self.vram = vram
         self.lane = lane or Queues().lane(url)
         self.transport = Transport(url, connect_timeout_s=connect_timeout_s)
         self.in_flight = 0
@@ -62,6 +74,11 @@ class Node:
         self._expects_change = False
         self._is_refreshing = False
         self._doubted_until = 0.0
+        self._asked_at = -math.inf
+        self._running: Counter[str] = Counter()
+        self._answered_at: dict[str, float] = {}
+        self._speeds: dict[str, float] = {}
+        self._memory_sizes: dict[str, int] = {}
 
     @property
     def state(self) -> NodeState:
@@ -149,13 +166,56 @@ class Node:
         """A request got nothing from it: others go first for a while, 0 = no longer."""
         self._doubted_until = time.monotonic() + for_s
 
-    def enter(self) -> None:
+    def enter(self, model: str = "") -> None:
         with self._lock:
             self.in_flight += 1
+            self._running[model] += 1
 
-    def leave(self) -> None:
+    def leave(self, model: str = "") -> None:
         with self._lock:
             self.in_flight -= 1
+            self._running[model] -= 1
+            if self._running[model] <= 0:
+                del self._running[model]
+
+    def hear(self, model: str) -> None:
+        """It said something by this model, which therefore is in its memory."""
+        self._answered_at[model] = time.monotonic()
+
+    def forget(self, model: str) -> None:
+        """The model was sent out of its memory."""
+        self._answered_at.pop(model, None)
+
+    def measure(self, model: str, usage: Usage) -> None:
+        """How fast it answered."""
+        if usage.completion_tokens < FEWEST_TOKENS or usage.completion_ns <= 0 or usage.estimated:
+            return
+        newest = usage.completion_tokens / (usage.completion_ns / 1e9)
+        known = self._speeds.get(model, newest)
+        self._speeds[model] = known + NEWEST_SHARE * (newest - known)
+
+    def tokens_per_s(self, model: str) -> float | None:
+        """As measured here, None where it never answered."""
+        return self._speeds.get(model)
+
+    def size_of(self, model: str) -> int | None:
+        """What the model takes of its memory in bytes: as it was seen there, else by its file; None where neither is
+        known."""
+        known = self._state.models.get(model)
+        return self._memory_sizes.get(model) or (int(known.size * LOADED_SHARE) if known and known.size else None)
+
+    def held(self) -> dict[str, Held]:
+        """What is in its memory: as it last said, and what has happened through us since then."""
+        state = self._state
+        with self._lock:
+            running = dict(self._running)
+        running.pop("", None)
+        answered = dict(self._answered_at)
+        return take_stock(
+            {name: loaded.size_vram or loaded.size or None for name, loaded in state.loaded.items()},
+            running=running, answered_at=answered, asked_at=self._asked_at, now=time.monotonic(),
+            sizes={name: self.size_of(name) for name in (*running, *answered)}, vram=self.vram,
+        )
 
     def close(self) -> None:
         self.transport.close()
@@ -192,6 +252,9 @@ class Node:
                 models=models, loaded=loaded or {}, knows_loaded=loaded is not None, is_known=True, is_up=True
             )
             self._loaded_due = time.monotonic() + LOADED_TTL_S
+            self._asked_at = now
+            self._memory_sizes |= {name: each.size_vram for name, each in self._state.loaded.items()
+                                   if each.size_vram and each.size_vram >= each.size}
         except (Unreachable, BrokenStream) as error:
             self.mark_down(error)
         except BackendError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ..config import RunnerConfig
-from ..core import ChatRequest, Image
+from ..core import ChatRequest, Done, Image
 from ..errors import Unreachable, UpstreamRefusal
 from .base import BEAT, Chunks
 from .duration import unloads
@@ -16,7 +16,7 @@ from .insist import insist
 from .inventory import UpstreamModel
 from .nodes import Node, NodeState
 from .ollama_wire import digest, read_chunks, write_completion, write_keep_alive, write_message, write_options
-from .preference import Conversations, rank
+from .preference import Conversations, rank, rank_known
 from .thinkers import always_thinks
 from .wishes import find_asked, must_call, obey, offer_tools
 
@@ -45,16 +45,18 @@ class Ollama:
         return obey(insist(self._ask, request, takes_format=True), request)
 
     def _ask(self, request: ChatRequest) -> Chunks:
-        key = _conversation(request)
-        node = self._pick(request.model, key)
-        node.enter()
+        node = self._enter_one(request)
         try:
+            _check_reachable(node)
             yield from node.lane.pass_through(self._exchange(request, node), request)
         finally:
-            node.leave()
+            node.leave(request.model)
         if self.routes > 1:
-            self._conversations.remember(key, node.url)
-        if request.model not in node.last_state.loaded or unloads(request.keep_alive):
+            self._conversations.remember(_conversation(request), node.url)
+        is_leaving = unloads(request.keep_alive)
+        if is_leaving:
+            node.forget(request.model)
+        if is_leaving or request.model not in node.last_state.loaded:
             node.expect_change()
 
     def _exchange(self, request: ChatRequest, node: Node) -> Chunks:
@@ -65,6 +67,9 @@ class Ollama:
                 for chunk in read_chunks(pieces, asked=body):
                     if chunk is not BEAT:
                         doubt_s = 0.0
+                        node.hear(request.model)
+                    if isinstance(chunk, Done) and chunk.usage is not None:
+                        node.measure(request.model, chunk.usage)
                     yield chunk
         except UpstreamRefusal:
             doubt_s = 0.0  # it read the request, so it is well
@@ -107,6 +112,9 @@ class Ollama:
         states = [node.present_state for node in self._nodes]
         holders = [state for state in states if state.is_up and request.model in state.models] or states
         is_cold = all(state.knows_loaded and request.model not in state.loaded for state in holders)
+        if self.routes > 1 and not is_cold:
+            home = self._conversations.node_of(_conversation(request))
+            is_cold = _is_cold(rank(self._nodes, request.model, home=home)[0], request.model)
         if is_cold or request.only_loads or must_call(request):  # until a call comes, what is said is held back
             return self._runner.cold_load_timeout_s
         return self._runner.first_token_timeout_s + _prompt_tokens(request) / PROMPT_TOKENS_PER_S
@@ -134,14 +142,16 @@ class Ollama:
         found = (node.last_state.models.get(name) for node in self._nodes)
         return next((model for model in found if model is not None), None)
 
-    def _pick(self, model: str, key: int) -> Node:
+    def _enter_one(self, request: ChatRequest) -> Node:
+        """The node that serves, which counts the request from now on."""
         if self.routes == 1:
-            node = self._nodes[0]
-        else:
-            node = rank(self._nodes, model, home=self._conversations.node_of(key))[0]
-        state = node.last_state
-        if not state.is_up and state.is_known and state.is_slow_to_fail:
-            raise Unreachable(f"{node.url}: {state.error}")
+            self._nodes[0].enter(request.model)
+            return self._nodes[0]
+        home = self._conversations.node_of(_conversation(request))
+        known = [(node, node.state) for node in self._nodes]
+        with self._conversations.choosing:
+            node = rank_known(known, request.model, home=home)[0]
+            node.enter(request.model)
         return node
 
     def _encode(self, request: ChatRequest, node: Node) -> tuple[str, bytes]:
@@ -229,6 +239,19 @@ def _texts(request: ChatRequest) -> list[str]:
     if request.completion is not None:
         texts += [request.completion.prompt, request.completion.suffix, request.completion.system or ""]
     return texts
+
+
+def _check_reachable(node: Node) -> None:
+    """Raises Unreachable at once for a node that takes its time to say so."""
+    state = node.last_state
+    if not state.is_up and state.is_known and state.is_slow_to_fail:
+        raise Unreachable(f"{node.url}: {state.error}")
+
+
+def _is_cold(node: Node, model: str) -> bool:
+    """Whether the model is known not to be in the node's memory."""
+    state = node.last_state
+    return state.is_up and state.knows_loaded and model not in state.loaded
 
 
 def _conversation(request: ChatRequest) -> int:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .nodes import Node, NodeState
+from .placement import Seat, place
 
 MAX_CONVERSATIONS = 4096
-IN_FLIGHT_SLACK = 2
 
 
 class Conversations:
-    """Which node last served a conversation, so that its prompt cache is met again; the oldest are forgotten."""
+    """Which node last served a conversation, so that its prompt cache is met again; the oldest are forgotten.
+
+    `choosing` is held by who chooses a node until that counts it, so that no two take the same place.
+    """
 
     def __init__(self) -> None:
+        self.choosing = threading.Lock()
         self._nodes: OrderedDict[int, str] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -31,16 +35,23 @@ class Conversations:
 
 
 def rank(nodes: Iterable[Node], model: str, *, home: str = "") -> list[Node]:
-    """Nodes in the order to try: up, has the model, not in doubt, free now, loaded, the conversation's own, least in
-    flight."""
-    states = [(node, node.state) for node in nodes]
-    least = min((node.in_flight for node, _ in states), default=0)
+    """Nodes in the order to try; `home` is the URL of the one that served the conversation before."""
+    return rank_known([(node, node.state) for node in nodes], model, home=home)
 
-    def key(pair: tuple[Node, NodeState]) -> tuple[bool, ...] | tuple[bool | int, ...]:
-        node, state = pair
-        is_home = node.url == home and node.in_flight <= least + IN_FLIGHT_SLACK
-        is_loaded = model in state.loaded
-        return (not state.is_up, model not in state.models, node.is_doubted, not node.lane.is_free, not is_loaded,
-                not is_home, node.in_flight)
 
-    return [node for node, _ in sorted(states, key=key)]
+def rank_known(known: Sequence[tuple[Node, NodeState]], model: str, *, home: str = "") -> list[Node]:
+    """As `rank`, where the states are known already: no node is asked."""
+    by_url = {node.url: node for node, _ in known}
+    seats = [take_seat(node, state, model) for node, state in known]
+    sizes = [size for node in by_url.values() if (size := node.size_of(model)) is not None]
+    return [by_url[seat.name] for seat in place(seats, model, size=max(sizes, default=None), home=home)]
+
+
+def take_seat(node: Node, state: NodeState, model: str) -> Seat:
+    """The node as it is known now to a request for `model`."""
+    waiting = len(node.lane.waiting)
+    return Seat(
+        name=node.url, is_up=state.is_up, has_model=model in state.models, is_doubted=node.is_doubted,
+        vram=node.vram if state.knows_loaded else None, holds=node.held(), in_flight=max(0, node.in_flight - waiting),
+        waiting=waiting, max_parallel=node.lane.limit, tokens_per_s=node.tokens_per_s(model),
+    )

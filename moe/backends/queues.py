@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 
 from ..core import ChatRequest, Heartbeat
 from ..errors import Crowded
@@ -17,27 +17,29 @@ QUEUED = Heartbeat(is_queued=True)
 class Queues:
     """The lanes of one process, by the place they lead to; a reload keeps them, so that nobody gets more of any.
 
-    `limit`: how many each lane serves at the same time, None for any number. `most_waiting`: how many may wait in all
-    of them together; once they do, whoever has few waiting takes the place of one who has many.
+    `limit`: how many each lane serves at the same time, None for any number; `limits` has those of places with one of
+    their own. `most_waiting`: how many may wait in all of them together; once they do, whoever has few waiting takes
+    the place of one who has many.
     """
 
     def __init__(self, *, limit: int | None = None, most_waiting: int = 256) -> None:
         self.lock = threading.Lock()
         self.limit = limit
+        self.limits: dict[str, int] = {}
         self.most_waiting = most_waiting
         self.waiting = 0
         self._lanes: dict[str, Lane] = {}
 
-    def adjust(self, *, limit: int | None, most_waiting: int) -> None:
+    def adjust(self, *, limit: int | None, most_waiting: int, limits: Mapping[str, int] | None = None) -> None:
         """Whoever may go now goes; nobody who is served or waits already is sent away."""
         with self.lock:
-            self.limit, self.most_waiting = limit, most_waiting
+            self.limit, self.most_waiting, self.limits = limit, most_waiting, dict(limits or {})
             for lane in self._lanes.values():
                 lane.admit()
 
     def lane(self, place: str) -> Lane:
         with self.lock:
-            return self._lanes.setdefault(place, Lane(self))
+            return self._lanes.setdefault(place, Lane(self, place))
 
     def make_room(self, client: str) -> bool:
         """Whether one more of `client` may wait; the lock is held. Where all places are taken, the newest request of
@@ -66,15 +68,21 @@ class _Turn:
 class Lane:
     """The way to one place."""
 
-    def __init__(self, queues: Queues) -> None:
+    def __init__(self, queues: Queues, place: str) -> None:
         self._queues = queues
+        self._place = place
         self._inside = 0
         self.waiting: Rounds[_Turn] = Rounds()
 
     @property
+    def limit(self) -> int | None:
+        """How many it serves at the same time, None for any number."""
+        return self._queues.limits.get(self._place, self._queues.limit)
+
+    @property
     def is_free(self) -> bool:
         """Whether nobody would have to wait now."""
-        limit = self._queues.limit
+        limit = self.limit
         return limit is None or self._inside < limit
 
     def pass_through(self, chunks: Chunks, request: ChatRequest) -> Chunks:

@@ -10,7 +10,7 @@ from ..config import Config, Settings, read_config
 from ..errors import ConfigError
 from ..log import clean
 from ..service import copy_examples
-from ..upstreams import check_addresses, default_ollama
+from ..upstreams import check_addresses, default_group
 from .line import read_settings
 from .terminal import LONGEST_LINE, Terminal
 
@@ -51,7 +51,7 @@ def _find_refusals(config: Config, settings: Settings) -> tuple[str, ...]:
     port = config.server.port if settings.port is None else settings.port
     own = (settings.host or config.server.host, port)
     checks: tuple[Callable[[], object], ...] = (
-        lambda: default_ollama(config, settings, own=own), lambda: check_addresses(config, own),
+        lambda: default_group(config, settings, own=own), lambda: check_addresses(config, own),
     )
     problems: list[str] = []
     for check in checks:

@@ -20,6 +20,7 @@ examples:
   python -m moe eval labelled.jsonl           how often the router is right
   python -m moe tune labelled.jsonl           better settings for it
   python -m moe train --out models/mine       a classifier in its place
+  python -m moe trace                         what became of the newest request, step by step
   python -m moe experts
   python -m moe tool calculate expression="15% of 239.99"
   python -m moe check --config ./config
@@ -61,6 +62,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_ask(commands)
     _add_route(commands)
+    _add_trace(commands)
     _add_experts(commands)
     _add_check(commands)
     _add_serve(commands)
@@ -121,6 +123,13 @@ def _add_route(commands: Any) -> None:
     parser.add_argument("--batch", nargs=2, metavar=("IN.jsonl", "OUT.jsonl"),
                         help='label many: {"id","text"|"messages"} a line becomes {"id","label","confidence","stage"}')
     parser.add_argument("--experts", metavar="FILE", help="with --batch: the experts, in place of the config's own")
+    _add_line(parser)
+
+
+def _add_trace(commands: Any) -> None:
+    parser = _add(commands, "trace", "show what became of a request: who was asked, for how long, and why")
+    parser.add_argument("id", nargs="?", help="the request's X-Request-Id; unsaid, the newest")
+    parser.add_argument("--json", action="store_true", help="print what /v1/requests/<id> gives")
     _add_line(parser)
 
 

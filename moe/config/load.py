@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from ..errors import ConfigError
+from ..experts import Expert, TierKey
 from .examples import Packs, read_packs
 from .rules import check_experts, check_settings
-from .schema import FOREIGN, Config, ConfigFile, ExpertsFile, ServerConfig
+from .schema import FOREIGN, Config, ConfigFile, ExpertsFile, NodeConfig, ServerConfig
 from .settings import ROOT
 from .sheet import Sheet
 
@@ -30,7 +31,7 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
     experts = sheet.build(ExpertsFile, sheet.value) or ExpertsFile()
     packs = Packs()
     if sheet.is_readable:
-        _check_experts(experts, sheet)
+        _check_experts(experts, sheet, nodes=settings.nodes)
         # The second is a container's, where the first is a mount.
         shipped = (ROOT / "config", ROOT / "defaults" / "config")
         folders = (folder, *shipped, *((experts_file.parent,) if experts_file else ()))
@@ -40,10 +41,11 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
         raise ConfigError(problems)
     return Config(
         router=settings.router, ai_engine=settings.ai_engine, memory=settings.memory,
-        expert_runner=settings.expert_runner, server=settings.server, rate_limit=settings.rate_limit,
+        expert_runner=settings.expert_runner, nodes=settings.nodes, server=settings.server,
+        rate_limit=settings.rate_limit,
         models=settings.models, response=settings.response, privacy=settings.privacy, documents=settings.documents,
         tools=settings.tools, log_prompts=settings.log_prompts,
-        experts=experts.experts, folder=folder,
+        experts=_place_experts(experts.experts, settings.nodes), folder=folder,
         files=(main.file, sheet.file, *packs.files), warnings=(*main.warnings, *sheet.warnings),
         examples=packs.examples,
     )
@@ -63,6 +65,7 @@ def schema() -> dict[str, Any]:
     parts["ConfigFile"]["properties"] |= {"$schema": {"type": "string"}} | foreign
     parts["ExpertsFile"]["properties"] |= {"$schema": {"type": "string"}}
     parts["Expert"]["properties"] |= {key: {"deprecated": True} for key in sorted(FOREIGN.expert)}
+    parts["Expert"]["properties"]["models"]["propertyNames"] = {"enum": list(get_args(TierKey))}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "moe configuration",
@@ -72,7 +75,18 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _check_experts(file: ExpertsFile, sheet: Sheet) -> None:
+def _place_experts(experts: tuple[Expert, ...], nodes: tuple[NodeConfig, ...]) -> tuple[Expert, ...]:
+    """The experts with the URL of each node that they name."""
+    urls = {node.name: node.url for node in nodes}
+
+    def place(expert: Expert) -> Expert:
+        named = {"url": urls.get(expert.url, expert.url), "urls": tuple(urls.get(url, url) for url in expert.urls)}
+        return expert if not urls else msgspec.structs.replace(expert, **named)
+
+    return tuple(place(expert) for expert in experts)
+
+
+def _check_experts(file: ExpertsFile, sheet: Sheet, *, nodes: tuple[NodeConfig, ...]) -> None:
     entries = sheet.value.get("experts")
     if entries is not None and not isinstance(entries, list):
         return
@@ -80,7 +94,7 @@ def _check_experts(file: ExpertsFile, sheet: Sheet) -> None:
     placed = dict(zip(sheet.readable_items.get(("experts",), ()), file.experts, strict=True))
     if count > file.max_experts:
         sheet.fault(("experts",), f"{count} experts, more than max_experts ({file.max_experts})")
-    check_experts(placed, sheet, entries=entries or ())
+    check_experts(placed, sheet, entries=entries or (), nodes=[node.name for node in nodes])
 
 
 def _find_experts(folder: Path, named: str, sheet: Sheet) -> Path | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal, Protocol
 
 from ..experts import Expert
 from ..net import check_url, parse_address, spell_url
 from ..options import is_duration, read_option
 from .places import Path as JsonPath
-from .schema import ConfigFile
+from .schema import ConfigFile, NodeConfig
 
 FEW_KEYWORDS = 15
 _FORBIDDEN = re.compile(r"[/\\]|\.\.|:latest\s*$", re.IGNORECASE)
@@ -38,10 +38,28 @@ def check_settings(settings: ConfigFile, report: Report) -> None:
         problem = check_host(text)
         if problem:
             report.fault(("server", "hosts", index), problem)
+    _check_nodes(settings.nodes, report)
     url = settings.expert_runner.ollama_url
     problem = check_url(spell_url(url)) if url else ""
     if problem:
         report.fault(("expert_runner", "ollama_url"), problem)
+
+
+def _check_nodes(nodes: Sequence[NodeConfig], report: Report) -> None:
+    names: set[str] = set()
+    urls: set[str] = set()
+    for index, node in enumerate(nodes):
+        path: JsonPath = ("nodes", index)
+        if not _is_name(node.name):
+            told = json.dumps(node.name)
+            report.fault((*path, "name"), f"{told} must be a visible name without / \\ .. or an ending :latest")
+        elif node.name.casefold() in names:
+            report.fault((*path, "name"), f'another node is called "{node.name}" already')
+        names.add(node.name.casefold())
+        problem = check_url(node.url) or ("stands at two nodes" if node.url in urls else "")
+        if problem:
+            report.fault((*path, "url"), problem)
+        urls.add(node.url)
 
 
 def check_host(text: str) -> str:
@@ -52,8 +70,11 @@ def check_host(text: str) -> str:
             "and port, and with letters beyond ASCII in its form xn--…")
 
 
-def check_experts(experts: Mapping[int, Expert], report: Report, *, entries: Sequence[object]) -> None:
-    """Notes every broken rule on `report`. `experts` by their index in the file, whose `entries` are as written.
+def check_experts(
+    experts: Mapping[int, Expert], report: Report, *, entries: Sequence[object], nodes: Collection[str] = ()
+) -> None:
+    """Notes every broken rule on `report`. `experts` by their index in the file, whose `entries` are as written;
+    `nodes` are the names that may stand in place of a URL.
 
     An entry that could not be read still counts with the id and the label it has; one without a label might be
     any label that is missed.
@@ -69,8 +90,9 @@ def check_experts(experts: Mapping[int, Expert], report: Report, *, entries: Seq
         path: JsonPath = ("experts", index)
         _check_one(expert, path, report)
         _check_type(expert, path, report)
+        _check_models(expert, path, report)
         _check_options(expert, path, report)
-        _check_addresses(expert, path, report)
+        _check_addresses(expert, path, report, nodes=nodes)
         if expert.fallback and not has_nameless and expert.fallback not in labels:
             report.fault((*path, "fallback"), f'no expert is labelled "{expert.fallback}"')
 
@@ -150,11 +172,35 @@ def _check_type(expert: Expert, path: JsonPath, report: Report) -> None:
         report.warn(path, 'no "model_name", so it cannot answer; "auto" chooses one')
 
 
-def _check_addresses(expert: Expert, path: JsonPath, report: Report) -> None:
+def _check_models(expert: Expert, path: JsonPath, report: Report) -> None:
+    """`models` and what stands beside it; what one tier's model is, `model_name` must not contradict."""
+    for tier, name in expert.models.items():
+        place: JsonPath = (*path, "models", tier)
+        if not name.strip():
+            report.fault(place, "must name a model; a tier that has none is left out")
+        elif expert.type == "api" and name == "auto":
+            report.fault(place, '"auto" chooses among the models of an Ollama; an api expert needs a name')
+    if expert.models and expert.type not in ("ollama", "api"):
+        report.fault((*path, "models"), f'a model for each tier is for experts of type "ollama" or "api", '
+                                        f'not "{expert.type}"')
+    if expert.models and expert.model_name not in expert.models.values():
+        report.fault((*path, "model_name"), f"{json.dumps(expert.model_name)} is the model of no tier in \"models\"; "
+                                            "leave it out, or name it there too")
+    if expert.models and expert.tier is not None and expert.tier not in expert.tiers:
+        report.fault((*path, "tier"), f"\"models\" names no model for tier {expert.tier}")
+    for index, family in enumerate(expert.tools):
+        if family in expert.tools[:index]:
+            report.fault((*path, "tools", index), f'"{family}" stands twice')
+
+
+def _check_addresses(expert: Expert, path: JsonPath, report: Report, *, nodes: Collection[str]) -> None:
     named: list[tuple[JsonPath, str]] = [((*path, "url"), expert.url), ((*path, "api_base"), expert.api_base)]
     named += [((*path, "urls", index), url) for index, url in enumerate(expert.urls)]
     for place, url in named:
-        problem = check_url(url) if url or "urls" in place else ""
+        is_node = url in nodes and "api_base" not in place
+        problem = check_url(url) if (url or "urls" in place) and not is_node else ""
+        if problem and nodes and "://" not in url:
+            problem = f"{json.dumps(url)} is no URL and no node's name: those are {', '.join(nodes)}"
         if problem:
             report.fault(place, problem)
 

@@ -74,6 +74,21 @@ class MemoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_bytes: AtLeastOne | Literal["auto"] = "auto"
 
 
+class NodeConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One Ollama server that experts name in `url` and `urls`. `vram_gb`: what its models may take together, in 10^9
+    bytes, None where nobody knows; `max_parallel`: None = as for every node."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    url: Annotated[str, Meta(min_length=1)]
+    vram_gb: Positive | None = None
+    max_parallel: AtLeastOne | None = None
+
+    @property
+    def vram(self) -> int | None:
+        """In bytes."""
+        return None if self.vram_gb is None else int(self.vram_gb * 10**9)
+
+
 class RunnerConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How upstreams are reached; `api_timeout` and `ollama_timeout` (LeMoE's keys) are idle limits in seconds."""
 
@@ -163,6 +178,7 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ai_engine: EngineConfig = EngineConfig()
     memory: MemoryConfig = MemoryConfig()
     expert_runner: RunnerConfig = RunnerConfig()
+    nodes: tuple[NodeConfig, ...] = ()
     server: ServerConfig = ServerConfig()
     rate_limit: RateLimitConfig = RateLimitConfig()
     models: ModelsConfig = ModelsConfig()
@@ -190,6 +206,7 @@ class Config(Struct, frozen=True, kw_only=True):
     ai_engine: EngineConfig
     memory: MemoryConfig
     expert_runner: RunnerConfig
+    nodes: tuple[NodeConfig, ...] = ()
     server: ServerConfig
     rate_limit: RateLimitConfig
     models: ModelsConfig = ModelsConfig()

@@ -7,7 +7,8 @@ import math
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -114,10 +115,12 @@ class Sheet:
 
     def _complain(self, message: str, hint: Any, path: JsonPath) -> None:
         """msgspec's words at the path they are about; a choice is told as one."""
-        text, _, below = message.replace("`", "").partition(" - at $")
+        text, _, below = message.replace("`", "").partition(" - at ")
         steps = [int(step) for step in _ITEM.findall(below)]
-        if get_origin(hint) is Literal:
-            text = "must be " + " or ".join(json.dumps(choice) for choice in get_args(hint))
+        choices = _choices(hint, within=text.startswith("Invalid enum value"))
+        if choices:
+            subject = "each key " if below.startswith("key") else ""
+            text = f"{subject}must be " + " or ".join(json.dumps(choice) for choice in choices)
         self.fault((*path, *steps), text[:1].lower() + text[1:])
 
     def _judge_unknown(self, kind: type, key: str, path: JsonPath) -> None:
@@ -137,6 +140,16 @@ def _struct_in(hint: Any) -> type | None:
         if isinstance(candidate, type) and issubclass(candidate, (Section, Expert)):
             return candidate
     return None
+
+
+def _choices(hint: Any, *, within: bool) -> tuple[Any, ...]:
+    """What a value may be where only certain ones will do; `within`: of the items or keys of one that has some."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    is_optional = get_origin(hint) in (Union, UnionType) and len(parts) == 1
+    is_collection = within and get_origin(hint) in (tuple, dict)
+    return _choices(parts[0], within=within) if is_optional or is_collection else ()
 
 
 def _name(value: Any) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 
 from ..backends.builtin import Builtin
 from ..config import RunnerConfig
@@ -26,9 +26,11 @@ from ..errors import (
     UpstreamRefusal,
 )
 from ..log import clean
+from ..trace import Stage, Trace
 from .attempt import BLIND, Attempt, Attempts, EmptyAnswer, Misfit
 from .form import Form
 from .lineup import Candidate, Lineup
+from .noting import Call, note_builtin
 from .settle import prompt_tokens
 
 log = logging.getLogger("moe.dispatch")
@@ -70,18 +72,20 @@ class Dispatcher:
         self._rest_s = max(1.0, runner.breaker_cooldown_s)
 
     def run(
-        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None
+        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None,
+        trace: Trace | None = None, stage: Stage = "workers",
     ) -> Generator[Chunk, None, None]:
-        """Heartbeats while nobody speaks, then Started, then the answer, Done last.
+        """Heartbeats while nobody speaks, then Started, then the answer, Done last. Each try is a step of `stage`.
 
         Raises before Started: UpstreamRefusal or BadRequest when the request itself is at fault, Busy when too many
         wait, InvalidAnswer when nobody kept to the `form`, Unanswered when all failed. After Started, for a stream
         only: BackendError when the answer broke off, or broke its form.
         """
+        note = partial(Call, trace := trace or Trace(), stage=stage)
         tried: dict[str, BackendError] = {}
         dead = _Dead()
         resting: list[Candidate] = []
-        for candidate in self._in_turn(request, decision, resting, request_id):
+        for candidate in self._in_turn(request, decision, resting, request_id=request_id, note=note):
             is_decided = candidate.expert is decision.expert
             is_admitted = all(other is not candidate for other in resting)
             if isinstance(candidate.backend, Builtin) and is_decided:
@@ -93,12 +97,12 @@ class Dispatcher:
             passed_over = [other.expert.label for other in resting if other is not candidate]
             failed = tuple(dict.fromkeys((*passed_over, *tried)))
             attempt = Attempt(candidate, failed, form=form, is_first=is_decided, is_admitted=is_admitted)
-            began = time.monotonic()
+            call = note(candidate, in_place_of="" if is_decided else decision.expert.label)
             try:
-                yield from self._attempts.serve(attempt, request)
+                yield from call.follow(self._attempts.serve(attempt, request), streams=request.stream)
                 return
             except BackendError as error:
-                lost_ms = (time.monotonic() - began) * 1000
+                lost_ms = call.fail(error, has_started=attempt.has_started)
                 self._note(attempt, error, f"request={request_id} lost_ms={lost_ms:.0f}")
                 _end_here(attempt, error, decision)
                 tried[candidate.expert.label] = error
@@ -109,14 +113,15 @@ class Dispatcher:
                     break
         for silent in (candidate for candidate in resting if candidate.breaker.was_silent):
             tried.setdefault(silent.expert.label, _Resting())
-        yield from self._give_up(request, decision, tried)
+        yield from self._give_up(request, decision, tried, trace)
 
     def hold(self, decision: Decision, who: Started) -> Decision:
         """For another round with the one who has begun to answer, and with nobody else."""
         return self._lineup.hold(decision, who)
 
     def _in_turn(
-        self, request: ChatRequest, decision: Decision, resting: list[Candidate], request_id: str
+        self, request: ChatRequest, decision: Decision, resting: list[Candidate], *, request_id: str,
+        note: Callable[[Candidate], Call],
     ) -> Iterator[Candidate]:
         """The candidates whose breaker admits them; the others, told in `resting`, last: trying beats giving up, but
         not to wait once more for one that was silent."""
@@ -128,6 +133,7 @@ class Dispatcher:
                     self._refuse_misfit(candidate, request, decision)
                 log.warning("[Auto-Correction] request=%s expert=%s reason=circuit open lost_ms=0", request_id,
                             clean(candidate.expert.label))
+                note(candidate).skip("it failed before, and is left alone for a while")
                 resting.append(candidate)
         yield from [candidate for candidate in resting if not candidate.breaker.was_silent]
 
@@ -140,7 +146,7 @@ class Dispatcher:
             _end_here(attempt, error, decision)
 
     def _give_up(
-        self, request: ChatRequest, decision: Decision, tried: dict[str, BackendError]
+        self, request: ChatRequest, decision: Decision, tried: dict[str, BackendError], trace: Trace
     ) -> Iterator[Chunk]:
         """The built-in answer where one may be given, else the error that says what was tried."""
         errors = list(tried.values())
@@ -151,6 +157,7 @@ class Dispatcher:
         is_plain = not builtin.misfit(request) and not request.only_loads and not request.has_image
         if may_speak and is_plain:
             speaker = decision.expert.label if decision.expert.type == "builtin" else "builtin"
+            note_builtin(trace, speaker)
             yield Started(expert=speaker, model="builtin", failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return

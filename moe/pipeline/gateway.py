@@ -33,6 +33,7 @@ from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
 from ..tools.known import Toolkit
 from ..tools.questions.recogniser import Answered
+from ..trace import Trace
 from .attachments import Attachments, unwatched
 from .callers import CallerMemory
 from .cards import Cards
@@ -42,6 +43,7 @@ from .form import Form, Forms
 from .grounding import Grounding
 from .inline import Inline, decide, say
 from .lineup import Lineup, prepare
+from .noting import note_decision, note_name, note_tool
 from .offering import join
 from .personas import take_on
 from .settle import settle
@@ -105,25 +107,33 @@ class Gateway:
         self.retire = retire
 
     def answer(
-        self, request: ChatRequest, *, request_id: str, client: str = "", watch: Callable[[], None] = unwatched
+        self, request: ChatRequest, *, request_id: str, client: str = "", watch: Callable[[], None] = unwatched,
+        trace: Trace | None = None,
     ) -> Answer:
         """Decides at once; the chunks are made as they are taken. Where requests have to wait, each `client` has its
-        turn; `watch` is called while files are read, and what it raises ends that. Raises RequestError."""
-        asked = request
+        turn; `watch` is called while files are read, and what it raises ends that. Each step is told to `trace`, which
+        the caller ends. Raises RequestError."""
+        asked, trace = request, trace or Trace()
         if _unloads(request) and self._means_encoder(request.model):
             return _unload_nothing(request.model)
         request = structs.replace(self._unfold(request), client=client)
         form = self._forms.read(request)
         has_footer = self.config.response.footer and may_have_footer(request)
+        began_ms = trace.now_ms()
         exact = self._find_exact(request)
         if exact is not None:
             decision, chunks = decide(exact), say(exact)
+            note_tool(trace, decision.tool, began_ms=began_ms, reason="it answers in a model's place")
+            trace.decide(decision)
         else:
             request = self._attachments.take_in(unsign(request) if has_footer else request, watch=watch)
+            began_ms = trace.now_ms()
             decision = self.router.decide(request)
+            note_decision(trace, decision, began_ms=began_ms)
             self._check_named(asked, decision)
-            chunks = self._ask(request, decision, request_id=request_id, form=form)
-        settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id)
+            chunks = self._ask(request, decision, request_id=request_id, form=form, trace=trace)
+        note_name(trace, asked.model, decision, is_alias=request.model != asked.model)
+        settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id, trace=trace)
         return Answer(decision, sign(settled) if has_footer else settled)
 
     def _find_exact(self, request: ChatRequest) -> Answered | None:
@@ -131,10 +141,14 @@ class Gateway:
         return self._inline.find(request) if self.router.chooses(request.model) else None
 
     def _ask(
-        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None
+        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None, trace: Trace
     ) -> Generator[Chunk, None, None]:
-        request = self._toolloop.offer(self._grounding.add(request, decision), decision)
-        chunks = self._toolloop.run(request, decision, request_id=request_id, form=form)
+        began_ms = trace.now_ms()
+        grounded = self._grounding.add(request, decision)
+        if grounded is not request:
+            note_tool(trace, "grounding", began_ms=began_ms, reason="facts that tools found stand beside the prompt")
+        request = self._toolloop.offer(grounded, decision)
+        chunks = self._toolloop.run(request, decision, request_id=request_id, form=form, trace=trace)
         return self._callers.note(chunks, request) if decision.virtual else chunks
 
     def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:

@@ -117,7 +117,7 @@ class Lineup:
         backend = self._backends[expert.label]
         model = self.model(expert)
         reason = backend.trouble(model)
-        row: dict[str, Any] = {"type": expert.type, "tier": expert.tier, "keywords": len(expert.keywords),
+        row: dict[str, Any] = {"type": expert.type, "tier": expert.own_tier, "keywords": len(expert.keywords),
                                "model": model or None, "available": not reason}
         return row | ({"reason": reason} if reason else {})
 
@@ -133,7 +133,7 @@ class Lineup:
     def _others(self, origin: Expert) -> list[Expert]:
         """Every expert that the router may choose: those that say they see first, then those of the same tier."""
         return sorted((expert for expert in self._experts.values() if expert.routable),
-                      key=lambda expert: (not expert.vision, expert.tier != origin.tier, expert.id))
+                      key=lambda expert: (not expert.vision, expert.own_tier != origin.own_tier, expert.id))
 
     def _candidate(self, expert: Expert, model: str) -> Candidate:
         backend = self._backends.get(expert.label) if expert.id >= 0 else None

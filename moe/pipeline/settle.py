@@ -12,6 +12,7 @@ from msgspec import structs
 from ..core import ChatRequest, Chunk, Decision, Done, Started, Text, Thinking, ToolCall, Usage
 from ..log import clean
 from ..metrics import Statistics
+from ..trace import Trace
 
 log = logging.getLogger("moe.answers")
 CHARS_PER_TOKEN = 4
@@ -24,24 +25,33 @@ def settle(
     *,
     statistics: Statistics,
     request_id: str,
+    trace: Trace | None = None,
 ) -> Iterator[Chunk]:
     """Passes `chunks` on and closes them; at Done it fills in a missing usage, records the answer and logs a line."""
     with closing(chunks):
-        yield from _count(chunks, request, decision, statistics=statistics, request_id=request_id)
+        yield from _count(chunks, request, decision, statistics=statistics, request_id=request_id,
+                          trace=trace or Trace())
 
 
 def _count(
-    chunks: Iterator[Chunk], request: ChatRequest, decision: Decision, *, statistics: Statistics, request_id: str
+    chunks: Iterator[Chunk], request: ChatRequest, decision: Decision, *, statistics: Statistics, request_id: str,
+    trace: Trace,
 ) -> Iterator[Chunk]:
     began = time.monotonic()
     first_token_s = 0.0
-    size = 0
+    size, is_silent = 0, True
     who: Started | None = None
     for chunk in chunks:
         if isinstance(chunk, (Text, Thinking)):
             size += len(chunk.text)
+            if is_silent:
+                is_silent = False
+                trace.speak()
+            if trace.keeps_text and isinstance(chunk, Text):
+                trace.hear(chunk.text)
         elif isinstance(chunk, Started):
             who, first_token_s = chunk, time.monotonic() - began
+            trace.start(chunk)
         elif isinstance(chunk, ToolCall):
             size += len(chunk.name) + len(chunk.arguments)
         elif isinstance(chunk, Done):

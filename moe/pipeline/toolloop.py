@@ -29,10 +29,12 @@ from ..core import (
 )
 from ..errors import BadAnswer, MoeError
 from ..tools.known import Toolkit
+from ..trace import Trace
 from .attempt import EmptyAnswer
 from .dispatch import Dispatcher
 from .form import Form
 from .grounding import HEADING
+from .noting import note_call
 from .offering import Fitting, may_offer, names_of, specify
 from .settle import CHARS_PER_TOKEN, prompt_tokens
 from .toolcalls import Calls
@@ -64,17 +66,19 @@ class Toolloop:
         return structs.replace(request, offered=found) if found else request
 
     def run(
-        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None
+        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None,
+        trace: Trace | None = None,
     ) -> Generator[Chunk, None, None]:
         """As `Dispatcher.run`, which it is where nothing is offered."""
         if not request.offered:
-            return self._dispatcher.run(request, decision, request_id=request_id, form=form)
+            return self._dispatcher.run(request, decision, request_id=request_id, form=form, trace=trace)
 
         def ask(request: ChatRequest, decision: Decision) -> Generator[Chunk, None, None]:
-            return self._dispatcher.run(request, decision, request_id=request_id)
+            return self._dispatcher.run(request, decision, request_id=request_id, trace=trace)
 
         calls = Calls(self._toolbox, self._config, names_of(request.offered))
-        course = _Course(request, decision, calls, ask=ask, hold=self._dispatcher.hold, request_id=request_id)
+        course = _Course(request, decision, calls, ask=ask, hold=self._dispatcher.hold, request_id=request_id,
+                         trace=trace or Trace())
         return course.run() if request.stream else _gather(course.run())
 
 
@@ -108,7 +112,7 @@ class _Course:
     def __init__(
         self, request: ChatRequest, decision: Decision, calls: Calls, *,
         ask: Callable[[ChatRequest, Decision], Generator[Chunk, None, None]],
-        hold: Callable[[Decision, Started], Decision], request_id: str,
+        hold: Callable[[Decision, Started], Decision], request_id: str, trace: Trace,
     ) -> None:
         self._request = request
         self._decision = decision
@@ -116,6 +120,7 @@ class _Course:
         self._ask = ask
         self._hold = hold
         self._request_id = request_id
+        self._trace = trace
         self._ours = names_of(request.offered)
         self._theirs = names_of(request.tools)
         self._spent: Usage | None = None
@@ -213,7 +218,9 @@ class _Course:
         made = []
         for place, call in enumerate(spoken.calls):
             yield _BEAT
+            began_ms = self._trace.now_ms()
             made.append(self._calls.make(call, place))
+            note_call(self._trace, made[-1], began_ms=began_ms, is_ours=call.name in self._ours)
             yield self._show(made[-1].line)
         text, thought = "".join(spoken.texts), "".join(spoken.thoughts)
         said: list[Any] = [*([Thinking(thought)] if thought else ()), *([Text(text)] if text else ())]

@@ -2,7 +2,10 @@
 
 from .database import NotStored
 from .laws import Laws, NoFullText
+from .requests import Requests
 from .responses import KeptResponse, Responses
+from .scores import Score, Scores, Source
 from .statute import Law, LawCard, Norm, Section
 
-__all__ = ["KeptResponse", "Law", "LawCard", "Laws", "NoFullText", "Norm", "NotStored", "Responses", "Section"]
+__all__ = ["KeptResponse", "Law", "LawCard", "Laws", "NoFullText", "Norm", "NotStored", "Requests", "Responses",
+           "Score", "Scores", "Section", "Source"]

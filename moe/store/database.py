@@ -105,10 +105,20 @@ def _share(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, scripts: Path) -> None:
-    """Brings the tables from the number that the file has to the newest."""
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    """Brings the tables from the number that the file has to the newest; another process may be doing the same."""
+    done = _read_number(connection)
     for script in sorted(scripts.glob("*.sql")):
         number = int(script.name.partition("_")[0])
         if number > done:
             text = script.read_text(encoding="utf-8")
-            connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+            except sqlite3.OperationalError:
+                connection.rollback()
+                if _read_number(connection) < number:
+                    raise
+
+
+def _read_number(connection: sqlite3.Connection) -> int:
+    (number,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(number)

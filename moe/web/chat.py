@@ -24,8 +24,10 @@ from ..dialects.base import Dialect, StreamWriter, TurningWriter
 from ..errors import BrokenStream, MoeError, RequestError, Unavailable
 from ..log import clean
 from ..replies import Ending, Head
+from ..trace import LEFT, Trace
 from .choices import Gathering, Piece, Turn, answer_all, close
 from .edge import Edge, request_id
+from .guard import Guard
 
 log = logging.getLogger("moe.web")
 
@@ -49,8 +51,17 @@ def answer_in(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
     def answer() -> Response:
         guard = edge.guard()
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
+        trace = edge.trace()
+        try:
+            return respond(guard, trace)
+        except BaseException as error:
+            trace.fail(error)
+            raise
+
+    def respond(guard: Guard, trace: Trace) -> Response:
         body = edge.read_body(may_carry_media=True)
         asked = dialect.parse(body)
+        trace.ask(asked)
         guard.check_text(body, asked)
         client = edge.client()
         slot = guard.take_slot(client)
@@ -59,8 +70,8 @@ def answer_in(edge: Edge, dialect: Dialect) -> Callable[[], Response]:
             if edge.log_prompts():
                 log.info("request=%s prompt=%s", request_id(), clean(next(iter(asked.user_texts[-1:]), "")))
             answers = answer_all(asked, partial(gateway.answer, request_id=request_id(), client=client,
-                                                watch=_watch(edge)))
-            run = _Reply(dialect, asked, answers, is_ending=edge.ending.is_set)
+                                                watch=_watch(edge), trace=trace))
+            run = _Reply(dialect, asked, answers, trace=trace, is_ending=edge.ending.is_set)
             run.echoes_name = gateway.keeps_name(asked.model, answers[0].decision)
             response = run.respond()
         except BaseException:
@@ -92,12 +103,13 @@ class _Reply:
     echoes_name = False
 
     def __init__(
-        self, dialect: Dialect, asked: ChatRequest, answers: tuple[Answer, Iterator[Piece]], *,
+        self, dialect: Dialect, asked: ChatRequest, answers: tuple[Answer, Iterator[Piece]], *, trace: Trace,
         is_ending: Callable[[], bool],
     ) -> None:
         first, self._chunks = answers
         self._dialect = dialect
         self._asked = asked
+        self._trace = trace
         self._decision: Decision = first.decision
         self._began = time.monotonic_ns()
         self._first_ns = 0
@@ -115,8 +127,8 @@ class _Reply:
             if streams:
                 return Response(self._stream(), content_type=self._dialect.stream_type, headers=self._headers())
             body = self._whole()
-        except BaseException:
-            self.close()
+        except BaseException as error:
+            self._give_up(error)
             raise
         return Response(body, content_type="application/json; charset=utf-8", headers=self._headers())
 
@@ -149,6 +161,7 @@ class _Reply:
                     data = self._dialect.keep_alive
                 elif isinstance(chunk, Done):
                     data = writer.end(self._ending(chunk))
+                    self._trace.end(chunk)
                 elif isinstance(chunk, Turn):
                     assert isinstance(writer, TurningWriter)  # only its dialect asks for several answers
                     data = writer.turn(chunk.done)
@@ -180,6 +193,7 @@ class _Reply:
         raise BrokenStream("the answer ended before it began")
 
     def _last_word(self, writer: StreamWriter | None, error: MoeError) -> bytes:
+        self._give_up(error, has_begun=True)
         return (writer or self._dialect.writer(self._asked, self._head())).fail(error)
 
     def _whole(self) -> bytes:
@@ -193,7 +207,9 @@ class _Reply:
         ending = self._ending(done)
         if self._ignored:
             ending.extras["ignored"] = self._ignored
-        return self._dialect.reply(gathering.finish(done), self._head(), ending)
+        body = self._dialect.reply(gathering.finish(done), self._head(), ending)
+        self._trace.end(done)
+        return body
 
     def _check_presence(self) -> None:
         if self._has_left():
@@ -204,8 +220,15 @@ class _Reply:
         if self._is_ending():
             raise Unavailable(ENDING)
 
-    def close(self) -> None:
+    def _give_up(self, error: BaseException, *, has_begun: bool = False) -> None:
+        """Whoever still speaks is stopped first, so that the trace has that too."""
         close(self._chunks)
+        self._trace.fail(error, has_begun=has_begun)
+
+    def close(self) -> None:
+        """What has not come to its end by now has nobody to read it."""
+        close(self._chunks)
+        self._trace.leave()
 
     @property
     def _ignored(self) -> tuple[str, ...]:
@@ -257,7 +280,7 @@ class _Reply:
 class ClientLeft(RequestError):
     """Nobody reads any more; the answer is given up. The status is nginx's and Ollama's word for it."""
 
-    status = 499
+    status = LEFT
     code = "client_closed_request"
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ from flask import g, request
 
 from ..config import Config
 from ..pipeline.gateway import Gateway
+from ..trace import Record, Trace
 from .guard import Guard
 from .intake import choose_id
 from .unpacking import unpack
@@ -26,11 +27,14 @@ class Edge:
     """
 
     def __init__(
-        self, *, gateway: Callable[[], Gateway], guard: Callable[[], Guard], ending: threading.Event
+        self, *, gateway: Callable[[], Gateway], guard: Callable[[], Guard], ending: threading.Event,
+        keep: Callable[[Record], None] = lambda record: None,
     ) -> None:
+        """`keep` gets each request of a model that is over."""
         self.gateway = gateway
         self.guard = guard
         self.ending = ending
+        self._keep = keep
         self._unpacking = threading.BoundedSemaphore(UNPACKED_AT_ONCE)
 
     def log_prompts(self) -> bool:
@@ -50,6 +54,10 @@ class Edge:
                 body = unpack(body, encoding, limit_bytes=guard.most_bytes)
         guard.check_size(body, may_carry_media=may_carry_media, may_be_long=may_be_long)
         return body
+
+    def trace(self) -> Trace:
+        """Of the request that is being answered; whoever asks for it ends it."""
+        return Trace(request_id(), path=request.path, keeps_text=self.config.privacy.keep_text, on_end=self._keep)
 
     def client(self) -> str:
         """Whose turn this request uses up where requests have to wait."""

@@ -39,6 +39,8 @@ OWN_PAGES = {
     "GET /v1/tools": Page("The exact tools, with the schema of what each takes", tells=("object", "data")),
     "POST /v1/tools/{name}": Page("Call an exact tool; the body is its arguments", ToolArguments,
                                   tells=("tool", "result", "text")),
+    "GET /v1/requests": Page("The last requests, the newest first", tells=("object", "data"), query=("limit",)),
+    "GET /v1/requests/{name}": Page("What became of one request, step by step", tells=("id", "status", "spans")),
     "POST /mcp": Page("The tools over the Model Context Protocol", RpcMessage, ("jsonrpc", "method"),
                       told_as=""),
     "GET /openapi.json": Page("This description", tells=("openapi", "paths")),

@@ -12,6 +12,8 @@ import pytest
 from moe.backends.inventory import UpstreamModel, card, find_name
 from moe.backends.nodes import Node
 from moe.backends.preference import Conversations, rank
+from moe.backends.queues import Queues
+from moe.core import Usage
 from moe.errors import Unreachable
 from tests.fakes import FakeModel, FakeOllama, fake_ollama, garbage, hang, http_error
 
@@ -266,3 +268,101 @@ def test_the_oldest_conversations_are_forgotten(monkeypatch: pytest.MonkeyPatch)
     for key in (1, 2, 1, 3):
         known.remember(key, f"http://{key}")
     assert [known.node_of(key) for key in (1, 2, 3)] == ["http://1", "", "http://3"]
+
+
+# What is known of its memory
+
+GB = 10**9
+
+
+def kept(url: str, executor: ThreadPoolExecutor, *, vram: int | None, limit: int | None = None) -> Node:
+    queues = Queues()
+    queues.adjust(limit=None, most_waiting=8, limits={} if limit is None else {url: limit})
+    return Node(url, connect_timeout_s=0.5, executor=executor, vram=vram, lane=queues.lane(url))
+
+
+def test_the_one_with_room_goes_before_the_one_that_must_send_another_model_away(executor: ThreadPoolExecutor) -> None:
+    both = [FakeModel("m", size=20 * GB), FakeModel("other:70b", size=30 * GB)]
+    with fake_ollama(both) as full, fake_ollama(both) as empty:
+        full.models.add(FakeModel("other:70b", size=30 * GB, loaded=True))
+        a, b = (kept(fake.url, executor, vram=48 * GB) for fake in (full, empty))
+        b.enter()
+        assert order(a, b) == [b, a]
+
+
+def test_a_model_of_unknown_size_is_not_sent_where_only_a_little_is_free(executor: ThreadPoolExecutor) -> None:
+    both = [FakeModel("m", size=0), FakeModel("other", size=40 * GB)]
+    with fake_ollama(both) as full, fake_ollama(both) as empty:
+        full.models.add(FakeModel("other", size=40 * GB, loaded=True))
+        a, b = (kept(fake.url, executor, vram=48 * GB) for fake in (full, empty))
+        assert a.state.is_up and b.state.is_up
+        assert a.size_of(M) is None
+        b.enter()
+        assert order(a, b) == [b, a]
+
+
+def test_a_model_that_a_request_is_loading_takes_its_room_already(executor: ThreadPoolExecutor) -> None:
+    both = [FakeModel("m", size=20 * GB), FakeModel("other", size=30 * GB)]
+    with fake_ollama(both) as first, fake_ollama(both) as second:
+        a, b = (kept(fake.url, executor, vram=48 * GB) for fake in (first, second))
+        assert order(a, b) == [a, b]
+        a.enter("other:latest")
+        held = a.held()["other:latest"]
+        assert (held.is_loading, held.size, held.idle_s) == (True, int(30 * GB * 1.15), 0.0)
+        assert order(a, b) == [b, a]
+        a.leave("other:latest")
+        assert a.held() == {}
+        a.hear("other:latest")
+        assert not a.held()["other:latest"].is_loading
+        a.forget("other:latest")
+        assert a.held() == {}
+
+
+@pytest.mark.usefixtures("short_lives")
+def test_the_room_a_model_takes_is_what_it_was_seen_to_take(executor: ThreadPoolExecutor) -> None:
+    with fake_ollama([FakeModel("m", size=20 * GB)]) as fake:
+        node = kept(fake.url, executor, vram=48 * GB)
+        assert node.state.is_up
+        assert node.size_of(M) == int(20 * GB * 1.15)
+        fake.models.add(FakeModel("m", size=20 * GB, loaded=True))
+        node.refresh(wait=True)
+        assert node.size_of(M) == 20 * GB
+        fake.models.unload("m")
+        node.refresh(wait=True)
+        assert not node.last_state.loaded
+        assert node.size_of(M) == 20 * GB
+
+
+def test_a_node_that_does_not_list_its_memory_has_no_room_for_sure(executor: ThreadPoolExecutor) -> None:
+    both = [FakeModel("m", size=20 * GB)]
+    with fake_ollama(both) as old, fake_ollama(both) as new:
+        old.script("/api/ps", [http_error(404)])
+        a, b = (kept(fake.url, executor, vram=48 * GB) for fake in (old, new))
+        b.enter()
+        assert order(a, b) == [b, a]
+
+
+def test_one_whose_places_are_taken_goes_after_one_that_can_load(executor: ThreadPoolExecutor) -> None:
+    with fake_ollama([FakeModel("m", loaded=True)]) as has, fake_ollama(["m"]) as empty:
+        a, b = (kept(fake.url, executor, vram=48 * GB, limit=2) for fake in (has, empty))
+        assert a.lane.limit == 2
+        a.enter(M)
+        assert order(a, b) == [a, b]
+        a.enter(M)
+        assert order(a, b) == [b, a]
+
+
+def test_the_measured_speed_breaks_ties_and_short_answers_tell_nothing(pair: Pair) -> None:
+    *_, a, b = pair
+    a.measure(M, Usage(completion_tokens=2, completion_ns=1))
+    a.measure(M, Usage(completion_tokens=100, completion_ns=0))
+    a.measure(M, Usage(completion_tokens=100, completion_ns=10**9, estimated=True))
+    assert a.tokens_per_s(M) is None
+    a.measure(M, Usage(completion_tokens=100, completion_ns=10 * 10**9))
+    b.measure(M, Usage(completion_tokens=100, completion_ns=2 * 10**9))
+    assert (a.tokens_per_s(M), b.tokens_per_s(M)) == (10.0, 50.0)
+    assert order(a, b) == [b, a]
+    b.measure(M, Usage(completion_tokens=100, completion_ns=100 * 10**9))
+    assert b.tokens_per_s(M) == pytest.approx(50 - 0.3 * 49)
+    b.enter()
+    assert order(a, b) == [a, b]

@@ -429,3 +429,42 @@ def test_a_machine_that_swallows_connections_is_not_waited_for_twice(executor: T
         with pytest.raises((Unreachable, TimedOut)):
             said(alone.chat(ask()))
         assert alone.trouble(MODEL) == "unreachable"
+
+
+def test_where_a_model_would_have_to_be_loaded_it_gets_time_though_another_machine_has_it(
+    executor: ThreadPoolExecutor
+) -> None:
+    with fake_ollama([FakeModel(MODEL, loaded=True)]) as has, fake_ollama([FakeModel(MODEL)]) as cold, \
+            group(executor, has.url, cold.url) as both:
+        assert both.first_token_limit_s(ask()) < 13
+        first = both._nodes[0]
+        for _ in range(4):
+            first.enter(MODEL)
+        first.vram = both._nodes[1].vram = 10**12
+        assert both.first_token_limit_s(ask()) == 300
+        for _ in range(4):
+            first.leave(MODEL)
+        assert both.first_token_limit_s(ask()) < 13
+
+
+def test_what_a_machine_serves_is_counted_by_model_and_its_speed_measured(two: Two) -> None:
+    a, b, both = two
+    asked = both.chat(ask("count", sampling=Sampling(max_tokens=40)))
+    next(asked)
+    busy = [node for node in both._nodes if node.held()[MODEL].idle_s == 0.0]
+    assert len(busy) == 1 and busy[0].in_flight == 1
+    said(asked)
+    assert busy[0].in_flight == 0 and not busy[0]._running
+    a.script("/api/chat", [answer("one two three four five six seven eight nine ten")])
+    b.script("/api/chat", [answer("one two three four five six seven eight nine ten")])
+    said(both.chat(ask("count")))
+    assert busy[0].tokens_per_s(MODEL) == pytest.approx(1000)
+
+
+def test_many_who_come_at_once_do_not_take_the_same_place(two: Two) -> None:
+    a, b, both = two
+    for fake in (a, b):
+        fake.script("/api/chat", [answer("slowly", delay_s=0.3)])
+    with ThreadPoolExecutor(16) as crowd:
+        list(crowd.map(lambda number: said(both.chat(ask(f"conversation {number}"))), range(16)))
+    assert (chats(a), chats(b)) == (8, 8)

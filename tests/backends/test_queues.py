@@ -310,3 +310,17 @@ def _no_thread_is_left() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() <= before
+
+
+def test_a_place_with_a_limit_of_its_own_keeps_to_that() -> None:
+    queues = Queues(limit=1)
+    queues.adjust(limit=1, most_waiting=8, limits={"wide": 2})
+    wide, usual = queues.lane("wide"), queues.lane("usual")
+    for lane in (wide, usual):
+        assert list(lane.enter("a")) == []
+    assert (wide.limit, wide.is_free) == (2, True)
+    assert (usual.limit, usual.is_free) == (1, False)
+    assert list(wide.enter("a")) == []
+    assert not wide.is_free
+    queues.adjust(limit=None, most_waiting=8)
+    assert wide.is_free and usual.limit is None

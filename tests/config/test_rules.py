@@ -256,3 +256,61 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, section: str, value
     (problem,) = problems_of(write_folder(tmp_path, config={section: values}))
     assert f"at $.{section}.{next(iter(values))}" in problem
     assert problem.startswith(("config.json:3:", "config.json:4:"))
+
+
+# Nodes
+
+
+def node(name: str, url: str = "http://gpu:11434", **more: Any) -> dict[str, Any]:
+    return {"name": name, "url": url, **more}
+
+
+def test_experts_name_nodes_in_place_of_urls(tmp_path: Path) -> None:
+    nodes = [node("old", "http://10.0.0.1:11434", vram_gb=60), node("new", "http://10.0.0.2:11434", max_parallel=4)]
+    experts = [FALLBACK, expert(1, "one", url="old"), expert(2, "both", urls=["new", "old", "http://10.0.0.3:11434"])]
+    config = read_config(write_folder(tmp_path, config={"nodes": nodes}, experts=experts))
+    assert [(each.name, each.vram, each.max_parallel) for each in config.nodes] == [
+        ("old", 60 * 10**9, None), ("new", None, 4)]
+    assert [(each.url, each.urls) for each in config.experts[1:]] == [
+        ("http://10.0.0.1:11434", ()),
+        ("", ("http://10.0.0.2:11434", "http://10.0.0.1:11434", "http://10.0.0.3:11434"))]
+
+
+def test_a_name_that_no_node_has_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    experts = [FALLBACK, expert(1, "one", url="odl"), expert(2, "two", urls=["old", "", "new"])]
+    told = problems_of(write_folder(tmp_path, config={"nodes": [node("old")]}, experts=experts))
+    assert [problem.partition("): ")[2] for problem in told] == [
+        '"odl" is no URL and no node\'s name: those are old',
+        '"" is no URL and no node\'s name: those are old',
+        '"new" is no URL and no node\'s name: those are old',
+    ]
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "one", url="old")]))
+    assert "must begin with http:// or https://" in problem
+
+
+def test_an_api_is_not_reached_by_a_nodes_name(tmp_path: Path) -> None:
+    one = expert(1, "one", type="api", model_name="m", provider="openai", api_base="old")
+    (problem,) = problems_of(write_folder(tmp_path, config={"nodes": [node("old")]}, experts=[FALLBACK, one]))
+    assert "$.experts[1].api_base" in problem
+
+
+@pytest.mark.parametrize(("nodes", "told"), [
+    ([node("a"), node("A", "http://gpu2:11434")], '$.nodes[1].name: another node is called "A" already'),
+    ([node("a"), node("b")], "$.nodes[1].url: stands at two nodes"),
+    ([node("http://gpu")], "$.nodes[0].name: \"http://gpu\" must be a visible name"),
+    ([node(" ")], "$.nodes[0].name: \" \" must be a visible name"),
+    ([node("")], "$.nodes[0].name: expected"),
+    ([node("a", "gpu:11434")], "$.nodes[0].url: 'gpu:11434' must begin with http:// or https://"),
+    ([node("a", "http://169.254.169.254")], "$.nodes[0].url: 169.254.169.254 is a link-local address"),
+    ([{"name": "a"}], '$.nodes[0]: "url" is missing'),
+    ([{"url": "http://gpu:11434"}], '$.nodes[0]: "name" is missing'),
+    ([node("a", vram_gb=0)], "$.nodes[0].vram_gb: expected"),
+    ([node("a", vram_gb="32")], "$.nodes[0].vram_gb: expected"),
+    ([node("a", max_parallel=0)], "$.nodes[0].max_parallel: expected"),
+    ([node("a", vram=32)], '$.nodes[0].vram: unknown field "vram"; did you mean "vram_gb"?'),
+    (["http://gpu:11434"], "$.nodes[0]: expected an object"),
+    ({"a": "http://gpu:11434"}, "$.nodes: expected a list"),
+])
+def test_a_node_that_cannot_be_used_is_refused_at_its_place(tmp_path: Path, nodes: Any, told: str) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, config={"nodes": nodes}))
+    assert f"at {told}" in problem

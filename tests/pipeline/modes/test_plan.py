@@ -1,0 +1,87 @@
+"""Steps carry numbers, and a plan that has them streams."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from moe.pipeline.modes.steps import Plan, has_steps, number_plan
+
+from .cutting import check_cuts, cuts, texts, whole
+
+
+@pytest.mark.parametrize("text", [
+    "1. Do\n2. Be", "Here is how:\n\n1) Do\n2) Be", "## Step 1: Do\nx\n## Step 2: Be\ny", "### 1. Do\n- a\n### 2. Be",
+    "**Step 1:** Do\n**Step 2:** Be", "**1. Do**\n- a", "Schritt 1: Tun\n- a\nSchritt 2: Sein", "Paso 1. Hacer\n- a",
+    "Goals:\n- a\n- b\n\n1. Do\n2. Be", "# Phase 1\n- a\n# Phase 2\n- b", "## Woche 1\n- a",
+    "- a\n- b\n\n**Paso 1:** c",
+])
+def test_a_plan_with_numbers_is_left_as_it_is(text: str) -> None:
+    assert whole(Plan, text) == text
+    assert has_steps(text)
+    for seed in range(20):
+        check_cuts(Plan, text, seed)
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("- Do\n- Be", "1. Do\n2. Be"),
+    ("How:\n\n* Do\n* Be\n\nThat is all.", "How:\n\n1. Do\n2. Be\n\nThat is all."),
+    ("- Do\n  - first\n  - then\n- Be", "1. Do\n   - first\n   - then\n2. Be"),
+    ("## Before\n- Do\n\n## After\n- Be", "## Before\n1. Do\n\n## After\n2. Be"),
+    ("- **Do**: it\n\n  ```py\n  if x:\n      y\n  ```\n- Be",
+     "1. **Do**: it\n\n   ```py\n   if x:\n       y\n   ```\n2. Be"),
+    ("- Do\n\n```py\nif x:\n    y\n```\n- Be", "1. Do\n\n```py\nif x:\n    y\n```\n2. Be"),
+    ("- [ ] Do\n- [x] Be", "1. [ ] Do\n2. [x] Be"),
+    ("• Do\n• Be", "1. Do\n2. Be"),
+    ("\n".join(["- a"] * 9 + ["- b\n  c"]), "\n".join([f"{n}. a" for n in range(1, 10)] + ["10. b\n    c"])),
+])
+def test_bullets_get_numbers(text: str, shown: str) -> None:
+    enforcer = Plan()
+    assert enforcer.feed(text) + enforcer.finish() == shown
+    assert [finding.kind for finding in enforcer.findings] == ["numbered"]
+    assert not has_steps(text)
+    assert has_steps(shown)
+    for seed in range(20):
+        check_cuts(Plan, text, seed)
+
+
+@pytest.mark.parametrize("text", [
+    "Which plan do you mean?", "* * *", "---", "**Bold** words", "-1 is a number", "```\n1. x\n- y\n```", "# 1st place",
+    "It takes 3. Then it is over.",
+])
+def test_what_has_no_steps_is_left_as_it_is_and_told(text: str) -> None:
+    enforcer = Plan()
+    assert enforcer.feed(text) + enforcer.finish() == text
+    assert [finding.kind for finding in enforcer.findings] == ["no_steps"]
+
+
+def test_nothing_is_changed_where_more_will_come() -> None:
+    assert whole(Plan, "- I will look", is_over=False) == "- I will look"
+    assert whole(Plan, "") == ""
+
+
+def test_it_streams_unless_it_begins_with_bullets() -> None:
+    enforcer = Plan()
+    assert enforcer.feed("Here is the pl") == "Here is the pl"
+    assert enforcer.feed("an:\n\n- A goal\n") == "an:\n\n"
+    assert enforcer.feed("\n1") == ""
+    assert enforcer.feed(". D") == "- A goal\n\n1. D"
+    assert enforcer.feed("o\n-") == "o\n-"
+
+
+def test_a_plan_of_ours_is_shown_before_the_answer() -> None:
+    assert number_plan(("Look it\nup", "Say it"), "de") == "## Plan\n\n1. Look it up\n2. Say it\n\n---\n\n"
+    assert number_plan((), "en") == ""
+
+
+@settings(max_examples=300)
+@given(texts, cuts)
+def test_no_cut_matters(text: str, seed: int) -> None:
+    check_cuts(Plan, text, seed)
+
+
+@settings(max_examples=200)
+@given(texts)
+def test_no_word_is_lost(text: str) -> None:
+    shown = whole(Plan, text)
+    assert [word for word in text.split() if word.isalpha()] == [word for word in shown.split() if word.isalpha()]

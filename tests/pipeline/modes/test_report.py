@@ -1,0 +1,172 @@
+"""The sections of a report, found however they are headed, and named where they are missing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+
+from moe.pipeline.modes.report import SECTIONS, Report, ask_sections, find_headings, missing_sections
+from moe.pipeline.modes.sources import NONE, Source
+from moe.tools.base import LANGUAGES, Language
+
+from .cutting import check_cuts, cuts, texts, whole
+
+PAGE = Source("A page", "https://a.b/c")
+HASHES = """# The Heat Pump: an Analysis of Costs
+
+## Executive Summary
+It pays.
+
+## 1. Background
+### History
+Old.
+
+## Main Findings
+- One [1]
+- Two
+
+## Analysis
+| a | b |
+|---|---|
+| 1 | 2 |
+
+## Conclusion
+Buy it.
+
+## Sources
+1. https://a.b/c
+"""
+BOLD = """**Die Wärmepumpe**
+
+**Zusammenfassung:** Sie lohnt sich.
+
+**Hintergrund**
+Alt.
+
+**Wichtigste Ergebnisse:**
+- Eins
+
+**Analyse**
+
+Gut.
+
+**Fazit:** Kaufen.
+
+**Quellen:** keine
+"""
+UNDERLINED = """La bomba de calor
+=================
+
+Resumen ejecutivo
+-----------------
+Vale la pena.
+
+II. Antecedentes: Viejos.
+
+## 📊 Hallazgos principales
+Uno.
+
+## Análisis y discusión
+Bien.
+
+Conclusión: Comprar.
+
+__Fuentes__
+
+1. Ninguna
+"""
+
+
+@pytest.mark.parametrize("text", [HASHES, BOLD, UNDERLINED])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_whole_report_misses_nothing(text: str, language: Language) -> None:
+    assert missing_sections(text, language) == ()
+
+
+@pytest.mark.parametrize(("text", "missing"), [
+    (HASHES.replace("## Analysis\n| a | b |\n|---|---|\n| 1 | 2 |\n", ""), ("Analysis",)),
+    (HASHES.replace("It pays.", ""), ("Executive Summary",)),
+    (HASHES.replace("Old.", ""), ("Background",)),
+    (HASHES.replace("# The Heat Pump: an Analysis of Costs\n", ""), ("Title",)),
+    (HASHES.replace("## Conclusion", "```\n## Conclusion").replace("Buy it.", "Buy it.\n```"), ("Conclusion",)),
+    (HASHES.replace("## Main Findings", "## Findings and Analysis"), ()),
+    (HASHES.replace("## ", "# "), ()),
+    ("Just some words about the background and the analysis.",
+     ("Title", "Executive Summary", "Background", "Main Findings", "Analysis", "Conclusion", "Sources")),
+    ("", tuple(section.names["en"] for section in SECTIONS)),
+    ("Title: Heat\n\nSummary: It pays.",
+     ("Background", "Main Findings", "Analysis", "Conclusion", "Sources")),
+])
+def test_what_is_missing_is_found(text: str, missing: tuple[str, ...]) -> None:
+    assert missing_sections(text) == missing
+
+
+def test_it_is_named_in_the_users_language() -> None:
+    assert missing_sections(HASHES.replace("## Conclusion\nBuy it.\n", ""), "de") == ("Fazit",)
+    assert missing_sections("", "es")[1] == "Resumen ejecutivo"
+    assert "Fazit, Analyse" in ask_sections(("Fazit", "Analyse"))
+
+
+def test_headings_tell_their_level_and_whether_anything_stands_under_them() -> None:
+    found = [(heading.words, heading.level, heading.has_body) for heading in find_headings(HASHES)[:4]]
+    assert found == [("The Heat Pump: an Analysis of Costs", 1, True), ("Executive Summary", 2, True),
+                     ("Background", 2, True), ("History", 3, True)]
+
+
+def test_a_whole_report_passes_with_our_list_of_sources() -> None:
+    enforcer = Report(sources=(PAGE,))
+    shown = enforcer.feed(HASHES) + enforcer.finish()
+    assert shown == HASHES.replace("1. https://a.b/c\n", "\n1. [A page](<https://a.b/c>)")
+    assert [finding.kind for finding in enforcer.findings] == ["sources_replaced"]
+
+
+@pytest.mark.parametrize(("language", "note"), [
+    ("en", "*This report has no section on: Background, Conclusion.*\n\n## Sources\n\n"),
+    ("de", "*In diesem Bericht fehlen die Abschnitte: Hintergrund, Fazit.*\n\n## Quellen\n\n"),
+    ("es", "*A este informe le faltan las secciones: Antecedentes, Conclusión.*\n\n## Fuentes\n\n"),
+])
+def test_what_is_missing_is_said_and_not_made_up(language: Language, note: str) -> None:
+    text = "# T\n\n## Summary\nA.\n\n## Background\n\n## Findings\nB.\n\n## Analysis\nC."
+    enforcer = Report(language=language)
+    shown = enforcer.feed(text)
+    assert len(enforcer.missing()) == 2
+    assert shown + enforcer.finish() == f"{text}\n\n{note}*{NONE[language]}*"
+    assert [finding.kind for finding in enforcer.findings] == ["missing_sections", "no_sources"]
+
+
+def test_what_is_written_later_is_not_missing() -> None:
+    text = HASHES.replace("## Conclusion\nBuy it.\n\n", "")
+    enforcer = Report(sources=(PAGE,))
+    enforcer.feed(text)
+    assert enforcer.missing() == ("Conclusion",)
+    assert enforcer.feed("\n\n## Conclusion\nBuy it.") == "## Conclusion\nBuy it."
+    assert enforcer.finish() == "\n\n## Sources\n\n1. [A page](<https://a.b/c>)"
+    assert [finding.kind for finding in enforcer.findings] == ["sources_replaced"]
+
+
+def test_a_list_of_its_own_is_called_unchecked_where_nothing_was_given() -> None:
+    shown = whole(Report, HASHES)
+    assert shown == HASHES.replace(" [1]", "") + f"\n*{NONE['en']}*"
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_nothing_is_said_of_nothing(text: str) -> None:
+    assert whole(Report, text) == text
+
+
+def test_nothing_is_added_where_more_will_come() -> None:
+    assert whole(Report, "I will search first.", is_over=False) == "I will search first."
+
+
+@settings(max_examples=200)
+@given(texts, cuts)
+def test_no_cut_matters(text: str, seed: int) -> None:
+    check_cuts(Report, text, seed)
+    check_cuts(lambda: Report(sources=(PAGE,), language="de"), text, seed)
+
+
+@pytest.mark.parametrize("text", [HASHES, BOLD, UNDERLINED])
+def test_no_cut_matters_to_whole_reports(text: str) -> None:
+    for seed in range(50):
+        check_cuts(Report, text, seed)
+        check_cuts(lambda: Report(sources=(PAGE,)), text, seed)
