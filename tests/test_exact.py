@@ -131,7 +131,18 @@ def test_what_has_no_answer_goes_to_a_model(server: Live, node: FakeOllama, sinc
 def test_the_route_is_told_without_a_model(server: Live) -> None:
     told = post(server, "/v1/route", {"text": SUM}).json
     assert (told["stage"], told["tool"], told["expert"], told["confidence"]) == ("tool", "calculate", "tools", 1.0)
-    assert "tool" not in post(server, "/v1/route", {"text": SUM, "model": "calm"}).json
+    for body in ({"text": SUM, "model": "calm"}, {"text": SUM, "tools_inline": False}):
+        assert "tool" not in post(server, "/v1/route", body).json
+
+
+def test_a_reply_s_model_sent_back_is_the_router(server: Live) -> None:
+    reply = ask(server)
+    assert ask(server, model=reply.json["model"]).headers["x-moe-stage"] == "tool"
+
+
+def test_an_empty_system_prompt_asks_for_nothing(server: Live) -> None:
+    turns = [{"role": "system", "content": ""}, {"role": "user", "content": SUM}]
+    assert ask(server, messages=turns).headers["x-moe-stage"] == "tool"
 
 
 # Handed to a model

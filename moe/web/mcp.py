@@ -21,7 +21,7 @@ _message_decoder = msgspec.json.Decoder(Any)
 def add_mcp(app: Flask, edge: Edge) -> None:
     @app.post("/mcp")
     def answer_message() -> Response:
-        body = edge.read_body(may_be_long=True)
+        body = edge.read_body()
         rpc = _load()
         try:
             message = read(body, _message_decoder)

@@ -33,7 +33,7 @@ def add_tools(app: Flask, edge: Edge) -> None:
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
         toolbox = edge.gateway().tools.toolbox
         toolbox.find(name)
-        arguments = _read_arguments(edge.read_body(may_be_long=True))
+        arguments = _read_arguments(edge.read_body())
         slot = guard.take_slot(edge.client())
         began = time.monotonic()
         try:
