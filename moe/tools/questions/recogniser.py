@@ -61,7 +61,7 @@ class Recogniser:
         try:
             return Answered(prompt, asked, self._call(asked))
         except ToolError as error:
-            log.debug("tool=%s leaves it to an expert: %s", asked.tool, error)
+            log.debug("tool=%s leaves it to an expert: %s", asked.tool, type(error).__name__)
             return None
 
     def find(self, prompt: str) -> list[Answered]:
@@ -78,7 +78,7 @@ class Recogniser:
                 try:
                     found[words] = Answered(words, asked, self._call(asked))
                 except ToolError as error:
-                    log.debug("tool=%s finds nothing: %s", asked.tool, error)
+                    log.debug("tool=%s finds nothing: %s", asked.tool, type(error).__name__)
                 if len(found) == MOST_FACTS:
                     break
         return sorted(found.values(), key=lambda each: text.find(each.words))[:MOST_FACTS]
