@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from ..errors import ToolError, ToolTimeout, UnknownTool
-from .base import Language, Outcome, Setting, Tool
+from .base import Language, LawBook, Outcome, Setting, Tool
 
 log = logging.getLogger("moe.tools")
 
@@ -34,6 +34,11 @@ class Toolbox:
 
     def __contains__(self, name: str) -> bool:
         return name in self._tools
+
+    @property
+    def laws(self) -> LawBook | None:
+        """What its tools look statutes up in."""
+        return self._setting.laws
 
     def find(self, name: str) -> Tool:
         """Raises UnknownTool."""

@@ -56,7 +56,7 @@ def asked_language() -> Language:
 
 def _read_arguments(body: bytes) -> dict[str, Any]:
     """A call without arguments may do without a body."""
-    return read(body, _arguments_decoder) if body.strip() else {}
+    return read(body, _arguments_decoder, is_literal=True) if body.strip() else {}
 
 
 def _show(error: BadArguments) -> Response:
