@@ -41,7 +41,7 @@ def _count(
         if isinstance(chunk, (Text, Thinking)):
             size += len(chunk.text)
         elif isinstance(chunk, Started):
-            who, first_token_s = chunk, time.monotonic() - began
+            who, first_token_s = chunk, first_token_s or time.monotonic() - began
         elif isinstance(chunk, ToolCall):
             size += len(chunk.name) + len(chunk.arguments)
         elif isinstance(chunk, Done):
