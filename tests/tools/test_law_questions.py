@@ -49,7 +49,8 @@ def test_a_look_up_is_answered_in_its_language(recogniser: Recogniser, prompt: s
 @pytest.mark.parametrize("prompt", [
     "Was bedeutet § 242 BGB für meinen Vertrag?", "Erkläre § 242 BGB", "§ 242", "§ 242 XYZ", "§ 9999 BGB",
     "Art. 17 DSGVO", "§ 242 BGB und was folgt daraus?", "§ 433 Abs. 7 BGB", "§ 242 StGB Österreich", "§ 242 BGB a.F.",
-    "Was steht in § 242 BGB (alte Fassung)?", "§ 433 BGB-E", "Was steht in § 1 Abs. 1 und 5 HGB?", "Wie verhält sich § 433 BGB zu § 535 BGB?",
+    "Was steht in § 242 BGB (alte Fassung)?", "§ 433 BGB-E", "Was steht in § 1 Abs. 1 und 5 HGB?",
+    "Wie verhält sich § 433 BGB zu § 535 BGB?",
 ])
 def test_what_is_more_than_a_look_up_or_not_imported_is_the_expert_s(recogniser: Recogniser, prompt: str) -> None:
     assert recogniser.answer(prompt) is None
