@@ -118,7 +118,8 @@ def legal_get_paragraph(law: str, paragraph: str, *, setting: Setting) -> Outcom
     name = ", ".join(labels) if len(labels) <= MOST_NAMED else f"{labels[0]} – {labels[-1]}"
     text = SHOWN[setting.language](f"{name} {card.abbreviation}", title, tell_when(card, setting.language))
     notes = [each["part"]["note"] for _, _, each in told if "note" in each.get("part", ())]
-    return Outcome(result=result, text="; ".join((text, *dict.fromkeys(notes))), body=body, source=source)
+    return Outcome(result=result, text="; ".join((text, *dict.fromkeys(notes))), body=body, source=source,
+                   is_whole=not notes)
 
 
 @tool("law")

@@ -97,7 +97,10 @@ class Recogniser:
                     yield asked
 
     def _call(self, asked: Asked) -> Outcome:
-        return self._toolbox.call(asked.tool, asked.arguments, language=asked.language)
+        outcome = self._toolbox.call(asked.tool, asked.arguments, language=asked.language)
+        if not outcome.is_whole:
+            raise ToolError("not all that was asked for can be told for certain")
+        return outcome
 
 
 def _shorten(prompt: str) -> str:
