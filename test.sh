@@ -7,5 +7,5 @@ cd "$(dirname "$0")"
 venv/bin/python -m ruff check .
 venv/bin/python -m mypy
 # Most tests wait for sockets and children: a file for each core. With arguments all in one, as a measurement needs it.
-[ $# -gt 0 ] || set -- -n auto --maxprocesses 4 --dist loadfile
+[ $# -gt 0 ] || set -- -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 exec venv/bin/python -m pytest -q "$@"

@@ -12,7 +12,6 @@ Tier = Literal[1, 2]
 TIERS: tuple[Tier, ...] = (1, 2)
 # As JSON spells a tier where it is a key.
 TierKey = Literal["1", "2"]
-ToolFamily = Literal["algebra", "arithmetic", "dates", "law", "measures", "networks", "texts"]
 
 
 class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,9 +42,6 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     system_prompt_mode: Literal["replace", "prepend"] = "replace"
     vision: bool = False
     tier: Tier | None = None
-    tools: tuple[ToolFamily, ...] = ()
-    critic: bool = False
-    thinking: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     keep_alive: KeepAlive | None = None

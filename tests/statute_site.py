@@ -12,12 +12,14 @@ from tests.statutes import STATUTES, Statute
 
 
 class Site:
-    """What the server has: a body, or a status or a place to go to, for each path; `asked` are the requests."""
+    """What the server has: a body, or a status or a place to go to, for each path; `asked` are the requests;
+    what is in `broken` is sent by half."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.pages: dict[str, bytes | int | str] = {}
         self.asked: list[tuple[str, str]] = []
+        self.broken: set[str] = set()
 
     def publish(self, statutes: Sequence[Statute]) -> None:
         """With a table of contents whose links are those of the official site, as a mirror has them."""
@@ -50,7 +52,8 @@ def serve_statutes(statutes: Sequence[Statute] = STATUTES) -> Iterator[Site]:
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body[:len(body) // 2] if self.path in site.broken else body)
+            self.close_connection = self.path in site.broken
 
         def log_message(self, *args: object) -> None:
             pass

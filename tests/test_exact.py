@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from moe.errors import ConfigError
 from moe.pipeline.grounding import HEADING
-from tests.adversarial.kit import Reply, post, read_text, write_prompt
+from tests.adversarial.kit import ECHO, Reply, post, read_text, write_prompt
 from tests.fakes import FakeModel, FakeOllama, fake_ollama
-from tests.live import Live, live_server
+from tests.live import Live, live_server, write_config
 
 OPENAI, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 CHAT, GENERATE = "/api/chat", "/api/generate"
@@ -131,7 +130,18 @@ def test_what_has_no_answer_goes_to_a_model(server: Live, node: FakeOllama, sinc
 def test_the_route_is_told_without_a_model(server: Live) -> None:
     told = post(server, "/v1/route", {"text": SUM}).json
     assert (told["stage"], told["tool"], told["expert"], told["confidence"]) == ("tool", "calculate", "tools", 1.0)
-    assert "tool" not in post(server, "/v1/route", {"text": SUM, "model": "calm"}).json
+    for body in ({"text": SUM, "model": "calm"}, {"text": SUM, "tools_inline": False}):
+        assert "tool" not in post(server, "/v1/route", body).json
+
+
+def test_a_reply_s_model_sent_back_is_the_router(server: Live) -> None:
+    reply = ask(server)
+    assert ask(server, model=reply.json["model"]).headers["x-moe-stage"] == "tool"
+
+
+def test_an_empty_system_prompt_asks_for_nothing(server: Live) -> None:
+    turns = [{"role": "system", "content": ""}, {"role": "user", "content": SUM}]
+    assert ask(server, messages=turns).headers["x-moe-stage"] == "tool"
 
 
 # Handed to a model
@@ -183,7 +193,9 @@ def test_a_config_can_do_without(
     assert ("20073.9" in prompts(node, since)[-1]) == is_told
 
 
-def test_a_name_that_no_tool_has_is_a_fault_of_the_config(tmp_path: Path) -> None:
-    with (pytest.raises(ConfigError, match=r"\$\.tools\.disabled: no tool is called \"calculator\""),
-          live_server(tmp_path, config={"tools": {"disabled": ["calculator"]}})):
-        pass
+def test_a_name_that_no_tool_has_is_a_fault_of_the_config(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with live_server(tmp_path, experts=[ECHO]) as live:
+        write_config(tmp_path, config={"tools": {"disabled": ["calculator"]}}, experts=[ECHO])
+        assert not live.service.reload()
+        assert 'at $.tools.disabled: no tool is called "calculator"' in caplog.text
+        assert ask(live).headers["x-moe-tool"] == "calculate"

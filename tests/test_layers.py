@@ -52,8 +52,8 @@ PLACES = {
     "mpmath": {"moe/tools/equations", "moe/tools/arithmetic"},
     "pint": {"moe/tools/units/registry.py"},
     "babel": {"moe/tools/dates/writing.py"},
-    "mcp": {"moe/cli/mcp.py"},
-    "mcp_types": {"moe/tools/mcp.py", "moe/tools/rpc.py", "moe/cli/mcp.py"},
+    "mcp": {"moe/cli/mcp.py", "moe/cli/mcp_lines.py"},
+    "mcp_types": {"moe/tools/mcp.py", "moe/tools/rpc.py", "moe/cli/mcp.py", "moe/cli/mcp_lines.py"},
 }
 HEAVY = ("litellm", "onnxruntime", "sentence_transformers", "sentencepiece", "torch", "llama_cpp")
 

@@ -376,3 +376,47 @@ def test_they_can_be_switched_off(tmp_path: Path, node: FakeOllama, cloud: FakeO
     with live_server(tmp_path, config=config_of(node, offer="never"), experts=experts_of(cloud)) as server:
         assert talk(server).text == REMARK
     assert "tools" not in rounds(node)[0]
+
+
+@pytest.mark.parametrize("path", [OPENAI, CHAT, MESSAGES, RESPONSES])
+def test_a_stream_that_somebody_else_ends_says_so_at_its_end(server: Live, node: FakeOllama, path: str) -> None:
+    node.script(NODE, [CALLS_SUM, http_error(503)])
+    node.script(SPARE, [answer(REMARK)])
+    told = talk(server, path, stream=True)
+    assert (told.text, told.headers["X-MoE-Expert"]) == (REMARK, "node")
+    found = re.search(r'"x_moe":(\{[^{}]*\})', told.raw)
+    assert found is not None
+    extras = json.loads(found[1])
+    assert (extras["expert"], extras["model"], extras["fallback"]) == ("fallback", SPARE, "node")
+
+
+def test_the_footer_names_who_answered(tmp_path: Path, node: FakeOllama, cloud: FakeOpenAI) -> None:
+    node.script(NODE, [CALLS_SUM, http_error(503)])
+    node.script(SPARE, [answer(REMARK)])
+    config = config_of(node) | {"response": {"footer": True}}
+    with live_server(tmp_path, config=config, experts=experts_of(cloud)) as server:
+        assert talk(server, stream=True).text == f"{REMARK}\n\n\u2014 answered by fallback ({SPARE})"
+
+
+@pytest.mark.parametrize("path", [MESSAGES, RESPONSES])
+def test_a_later_block_begins_without_an_empty_line(server: Live, node: FakeOllama, path: str) -> None:
+    calls = answer("Let me see.", tool_calls=[("calculate", {"expression": "847*23.7"})])
+    node.script(THINKER, [calls, answer(REMARK)])
+    more = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2048} if path == MESSAGES else {}
+    told = talk(server, path, stream=True, model="thinker", **more)
+    assert told.text == f"Let me see.{REMARK}"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_one_block_keeps_its_paragraphs(server: Live, node: FakeOllama, stream: bool) -> None:
+    calls = answer("Let me see.", tool_calls=[("calculate", {"expression": "847*23.7"})])
+    node.script(NODE, [calls, answer(REMARK)])
+    assert talk(server, MESSAGES, stream=stream).text == f"Let me see.\n\n{REMARK}"
+
+
+@ways
+def test_who_brought_no_tools_gets_no_call(server: Live, node: FakeOllama, path: str, stream: bool) -> None:
+    node.script(NODE, [CALLS_SUM])
+    node.script(SPARE, [answer("Rome.")])
+    told = talk(server, path, "Tell me about Rome.", stream=stream)
+    assert (told.text, told.calls, told.headers["X-MoE-Expert"]) == ("Rome.", [], "fallback")

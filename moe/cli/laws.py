@@ -11,14 +11,16 @@ from datetime import date
 
 from ..config import Settings
 from ..errors import MoeError
+from ..store.database import NotStored
 from ..store.laws import Laws, check_full_text
 from ..store.statute import LawCard
 from ..tools.law.documents import BadStatute, read_law
 from ..tools.law.shelf import IMPORT
 from .bar import draw
+from .law_site import Site, find_origins, is_contents, read_slugs
 from .line import read_settings
 from .options import Misuse
-from .statutes import NoStatute, Offline, Origin, Site, Web, find_origins, is_contents, open_files, read_slugs
+from .statutes import NoStatute, Offline, Origin, Web, open_files
 from .terminal import Terminal, table
 
 FILE = "laws.sqlite"
@@ -67,6 +69,7 @@ class _Import:
     def __init__(self, store: Laws, settings: Settings, terminal: Terminal) -> None:
         self._store = store
         self._url = settings.laws_url
+        self._file = settings.data_folder / FILE
         self._terminal = terminal
         self._today = date.today().isoformat()
         self._name = ""
@@ -75,17 +78,18 @@ class _Import:
     def run(self, sources: list[str], *, is_all: bool) -> int:
         check_full_text()
         failures = 0
-        with closing(Web(told=self._tell)) as web:
+        with closing(Web(base=self._url, told=self._tell)) as web:
             site = Site(web, self._url)
             try:
                 for source in sources:
                     failures += self._import_source(source, site, web)
                 if is_all:
                     failures += self._import_each(self._find_new(site), is_many=True)
+            except NotStored as error:
+                return self._fail(NoStatute(f"it cannot be kept in {self._file}: {error.__cause__ or error.message}"),
+                                  self._name)
             except Offline as error:  # the next one would not answer either
-                self._terminal.redraw("")
-                self._terminal.complain(error.message)
-                return 1
+                return self._fail(error)
         self._terminal.redraw("")
         return 1 if failures else 0
 
@@ -114,7 +118,7 @@ class _Import:
                 raise
             except (NoStatute, BadStatute) as error:
                 failures += self._fail(error, origin.name)
-            except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+            except (OSError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
                 failures += self._fail(NoStatute(f"it cannot be read: {error}"), origin.name)
         if is_many and origins:
             self._terminal.redraw("")

@@ -13,7 +13,6 @@ import anyio
 import anyio.to_thread
 import mcp_types as types
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 from .. import __version__
@@ -24,6 +23,7 @@ from ..tools.mcp import INSTRUCTIONS, NAME, call_tool, list_tools
 from ..tools.toolbox import Toolbox
 from . import INTERRUPTED
 from .line import read_settings
+from .mcp_lines import open_lines
 from .terminal import Terminal
 from .toolbox import open_tools
 
@@ -38,8 +38,13 @@ def run(options: argparse.Namespace, terminal: Terminal) -> int:
         # Python's own way would wait for the thread that reads standard input, and so for another line.
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
         log.info("mcp serves %d tools", sum(1 for _ in toolbox))
-        anyio.run(_serve, make_server(toolbox, language=options.language))
-        log.info("mcp ended")
+        try:
+            anyio.run(_serve, make_server(toolbox, language=options.language))
+            log.info("mcp ended")
+        except Exception as error:
+            if not _is_of_pipe(error):
+                raise
+            log.warning("mcp ended: nobody reads standard output any more")
         logging.shutdown()
     return 0
 
@@ -64,5 +69,11 @@ def make_server(toolbox: Toolbox, *, language: Language = "en") -> Server[Any]:
 
 
 async def _serve(server: Server[Any]) -> None:
-    async with stdio_server() as (incoming, outgoing):
+    async with open_lines() as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def _is_of_pipe(error: Exception) -> bool:
+    """Whether it says, in however many groups, that nobody reads what is written."""
+    inner = getattr(error, "exceptions", None)
+    return all(map(_is_of_pipe, inner)) if inner else isinstance(error, BrokenPipeError)

@@ -188,9 +188,6 @@ def _check_models(expert: Expert, path: JsonPath, report: Report) -> None:
                                             "leave it out, or name it there too")
     if expert.models and expert.tier is not None and expert.tier not in expert.tiers:
         report.fault((*path, "tier"), f"\"models\" names no model for tier {expert.tier}")
-    for index, family in enumerate(expert.tools):
-        if family in expert.tools[:index]:
-            report.fault((*path, "tools", index), f'"{family}" stands twice')
 
 
 def _check_addresses(expert: Expert, path: JsonPath, report: Report, *, nodes: Collection[str]) -> None:

@@ -100,11 +100,15 @@ class Events:
         self._call_id = ""
         self._written = 0
         self._refuses = False
+        self._has_text = False
 
     def chunk(self, chunk: Chunk) -> bytes:
         if isinstance(chunk, Text):
             self._refuses = self._refuses or isinstance(chunk, Refusal)
-            return self._say(Text, chunk.text) if chunk.text else b""
+            # a later block is a paragraph of its own anyway
+            text = chunk.text.lstrip("\n") if self._has_text and self._open is not Text else chunk.text
+            self._has_text = self._has_text or bool(text)
+            return self._say(Text, text) if text else b""
         if isinstance(chunk, Thinking):
             if self._request.think is False:
                 return _PING  # nobody asked for thoughts, but to hear nothing for long would look like a fault

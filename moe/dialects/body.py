@@ -26,8 +26,8 @@ _WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 _COMPLAINT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
 
 
-def read(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Raises BadRequest, and nothing else, for what is no such JSON."""
+def read(body: bytes, decoder: msgspec.json.Decoder[T], *, is_literal: bool = False) -> T:
+    """Raises BadRequest, and nothing else, for what is no such JSON; if `is_literal`, for half a character too."""
     if not body or body.isspace():
         raise BadRequest("missing request body")
     if is_deeper(body, DEEPEST):
@@ -38,7 +38,7 @@ def read(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         except msgspec.ValidationError:
             raise
         except ValueError:
-            return decoder.decode(_mend(body))
+            return decoder.decode(_mend(body, is_literal=is_literal))
     except msgspec.ValidationError as error:
         raise _explain(error) from error
     except ValueError as error:
@@ -59,12 +59,14 @@ def is_deeper(body: bytes, levels: int) -> bool:
     return False
 
 
-def _mend(body: bytes) -> bytes:
+def _mend(body: bytes, *, is_literal: bool) -> bytes:
     r"""Half a surrogate pair ("\ud83d": a text cut inside an emoji) becomes U+FFFD, as it does in Ollama.
 
     Raises ValueError for what is no JSON at all, in words better than the decoder's.
     """
     text = json.dumps(json.loads(body.decode("utf-8-sig")), ensure_ascii=False)
+    if is_literal and _HALF_PAIR.search(text):
+        raise ValueError("half a character (a lone surrogate) stands in it")
     return _HALF_PAIR.sub("\ufffd", text).encode()
 
 

@@ -28,6 +28,7 @@ class _Body(Struct):
     model: str | None = None
     prompt: str | list[Any] | None = None
     suffix: str | None = None
+    tools_inline: bool | None = None
     echo: bool | None = None
     n: Annotated[int, Meta(ge=1, le=MOST_ANSWERS)] | None = None
     best_of: Count | None = None

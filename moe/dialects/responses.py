@@ -80,10 +80,15 @@ class Events:
         if isinstance(chunk, Refusal):
             return self._say(Refusal, chunk.text)
         if isinstance(chunk, Text):
-            return self._say(Text, chunk.text, chunk.logprobs)
+            return self._say(Text, self._begin_plain(chunk.text), chunk.logprobs)
         if isinstance(chunk, Thinking):
             return self._say(Thinking, chunk.text)
         return b""
+
+    def _begin_plain(self, text: str) -> str:
+        """A later message is a paragraph of its own, so it begins with no empty line."""
+        is_later = self._open is not Text and any(item["type"] == "message" for item in self._output)
+        return text.lstrip("\n") if is_later else text
 
     def _say(self, kind: type[Chunk], text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> bytes:
         if not text and not logprobs:

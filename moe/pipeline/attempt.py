@@ -25,9 +25,10 @@ from ..errors import (
     UpstreamRefusal,
 )
 from ..log import clean
+from .calling import EmptyAnswer, without_calls
 from .form import Form
 from .lineup import Candidate, prepare
-from .offering import Refusers, is_offered, may_lie_in_tools, names_tools, part
+from .offering import Refusers, is_offered, may_lie_in_tools, part, refuses_tools
 from .structured import check, correct, tell
 from .thinking import lift
 
@@ -43,12 +44,6 @@ _BEAT = Heartbeat()
 
 class Misfit(BackendError):
     """The candidate cannot do what the request needs; it was not asked."""
-
-
-class EmptyAnswer(BadAnswer):
-    """It ended without a letter."""
-
-    reason = "empty answer"
 
 
 # Errors whose words are none of an upstream's, which may quote the prompt or the answer.
@@ -106,11 +101,11 @@ class Attempts:
         is_bound = attempt.form is None or attempt.candidate.binds_form
         is_held = not request.stream or not is_bound
         tries, is_corrected = 0, False
-        refuses_tools = False
+        is_refuser = False
         while True:
             try:
                 yield from self._hear(attempt, prepared, is_bound=is_bound, is_held=is_held)
-                if refuses_tools:
+                if is_refuser:
                     self._refusers.add(prepared, backend)
                 return
             except BackendError as error:
@@ -125,7 +120,7 @@ class Attempts:
                     prepared, is_corrected = correct(prepared, error), True
                     continue
                 if is_overfed:
-                    prepared, refuses_tools = part(prepared, request), names_tools(error)
+                    prepared, is_refuser = part(prepared, request), refuses_tools(error)
                     continue
                 yield from _pause(self._pause_s(error, tries))
             tries += 1
@@ -228,12 +223,12 @@ def _read(
     chunks: Iterator[Chunk], prepared: ChatRequest, backend: Backend, *, is_held: bool
 ) -> Iterator[Chunk]:
     """A chat's reasoning is told apart from its answer; a bare text is what it is. Where none is wanted, nothing is
-    taken for it that might be answer."""
-    if _is_bare(prepared):
-        return chunks
-    is_wanted = prepared.think is not False
-    begins_inside = isinstance(backend, Leaving) and backend.begins_inside(prepared)
-    return lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_wanted)
+    taken for it that might be answer. Who was given no tools has none to call."""
+    if not _is_bare(prepared):
+        is_wanted = prepared.think is not False
+        begins_inside = isinstance(backend, Leaving) and backend.begins_inside(prepared)
+        chunks = lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_wanted)
+    return chunks if prepared.tools else without_calls(chunks)
 
 
 def _find_ignored(candidate: Candidate, prepared: ChatRequest) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 
 from ..backends.builtin import Builtin
@@ -27,16 +27,17 @@ from ..errors import (
 )
 from ..log import clean
 from ..trace import Stage, Trace
-from .attempt import BLIND, Attempt, Attempts, EmptyAnswer, Misfit
+from .attempt import BLIND, Attempt, Attempts, Misfit
+from .calling import EmptyAnswer
 from .form import Form
 from .lineup import Candidate, Lineup
 from .noting import Call, note_builtin
+from .offering import TOO_LONG, TOO_MANY
 from .settle import prompt_tokens
 
 log = logging.getLogger("moe.dispatch")
 
-TOO_LONG = "context_length_exceeded"
-NOT_FOUND, TOO_MANY, FULL = 404, 429, 503
+NOT_FOUND, FULL = 404, 503
 # What a client calls that which a model lacks.
 _PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "model", "generate": "model",
            "completions": "model"}
@@ -44,6 +45,7 @@ _PARAMS = {"tools": "tools", "images": "images", "insert": "suffix", "chat": "mo
 _LASTING = (401, 402, 403, 404)
 # So many models may give an answer that cannot be used; more would hardly do better, and each takes its time.
 MOST_UNUSABLE = 2
+_NOBODY: Mapping[str, BackendError] = {}
 
 
 class _Resting(TimedOut):
@@ -73,16 +75,16 @@ class Dispatcher:
 
     def run(
         self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None,
-        trace: Trace | None = None, stage: Stage = "workers",
+        failed: Mapping[str, BackendError] = _NOBODY, trace: Trace | None = None, stage: Stage = "workers",
     ) -> Generator[Chunk, None, None]:
         """Heartbeats while nobody speaks, then Started, then the answer, Done last. Each try is a step of `stage`.
 
         Raises before Started: UpstreamRefusal or BadRequest when the request itself is at fault, Busy when too many
         wait, InvalidAnswer when nobody kept to the `form`, Unanswered when all failed. After Started, for a stream
-        only: BackendError when the answer broke off, or broke its form.
+        only: BackendError when the answer broke off, or broke its form. Who has `failed` before is not asked again.
         """
         note = partial(Call, trace := trace or Trace(), stage=stage)
-        tried: dict[str, BackendError] = {}
+        tried = dict(failed)
         dead = _Dead()
         resting: list[Candidate] = []
         for candidate in self._in_turn(request, decision, resting, request_id=request_id, note=note):
@@ -90,13 +92,15 @@ class Dispatcher:
             is_admitted = all(other is not candidate for other in resting)
             if isinstance(candidate.backend, Builtin) and is_decided:
                 break
+            if candidate.expert.label in failed:
+                dead.add(candidate, failed[candidate.expert.label], prompt_tokens(request))
             if isinstance(candidate.backend, Builtin) or dead.covers(candidate):
                 if is_admitted:
                     candidate.breaker.release()
                 continue
             passed_over = [other.expert.label for other in resting if other is not candidate]
-            failed = tuple(dict.fromkeys((*passed_over, *tried)))
-            attempt = Attempt(candidate, failed, form=form, is_first=is_decided, is_admitted=is_admitted)
+            lost = tuple(dict.fromkeys((*passed_over, *tried)))
+            attempt = Attempt(candidate, lost, form=form, is_first=is_decided, is_admitted=is_admitted)
             call = note(candidate, in_place_of="" if is_decided else decision.expert.label)
             try:
                 yield from call.follow(self._attempts.serve(attempt, request), streams=request.stream)
@@ -169,7 +173,8 @@ class Dispatcher:
         wait_s = _find_wait(errors)
         if wait_s is None and errors and all(isinstance(error, _Resting) for error in errors):
             wait_s = self._rest_s
-        raise Unanswered(told, retry_after_s=wait_s, advice=self._find_advice(decision, errors))
+        advice = self._find_advice(decision, errors)
+        raise Unanswered(told, retry_after_s=wait_s, advice=advice) from next(iter(errors), None)
 
     def _find_advice(self, decision: Decision, errors: list[BackendError]) -> str:
         """The next step where there is no model at all; what an API lacks is no model of this house."""
@@ -222,8 +227,8 @@ def _complain(errors: list[BackendError]) -> None:
     if wait_s is not None and all(_find_wait([error]) or isinstance(error, (Misfit, NotReady)) for error in errors):
         if isinstance(first, UpstreamFailure) and first.upstream_status == TOO_MANY:
             message = f"the model's provider takes no more requests now; try again in {wait_s:.0f} s"
-            raise TooManyRequests(message, retry_after_s=int(wait_s))
-        raise Busy(retry_after_s=wait_s)
+            raise TooManyRequests(message, retry_after_s=int(wait_s)) from first
+        raise Busy(retry_after_s=wait_s) from first
 
 
 def _complain_for_good(errors: list[BackendError], told: tuple[tuple[str, str], ...]) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Generator
 from ..config.schema import ToolsConfig
 from ..core import ChatRequest, Chunk, Decision, Done, Extract, Message, Started, Text, Thinking
 from ..experts import Expert
+from ..routing.names import TOOLS
 from ..tools.base import Language
 from ..tools.questions.recogniser import Answered, Recogniser
 from .settle import CHARS_PER_TOKEN
 
 # Whose label and model a reply names; no expert of the config is meant.
-TOOLS = Expert(id=-1, label="tools", type="builtin")
+SPEAKER = Expert(id=-1, label=TOOLS, type="builtin")
 SOURCE: dict[Language, str] = {"en": "Source", "de": "Quelle", "es": "Fuente"}
 
 
@@ -40,13 +41,13 @@ class Inline:
 
 def decide(found: Answered) -> Decision:
     """That a tool answers; it is certain, or would not be asked."""
-    return Decision(expert=TOOLS, stage="tool", confidence=1.0, model=found.asked.tool, tool=found.asked.tool,
+    return Decision(expert=SPEAKER, stage="tool", confidence=1.0, model=found.asked.tool, tool=found.asked.tool,
                     virtual=True)
 
 
 def say(found: Answered) -> Generator[Chunk, None, None]:
     """The answer, as a model would give it."""
-    yield Started(expert=TOOLS.label, model=found.asked.tool)
+    yield Started(expert=TOOLS, model=found.asked.tool)
     yield Text(_tell(found))
     yield Done(finish="stop", tools=(found.asked.tool,))
 
@@ -68,6 +69,8 @@ def _is_plain(request: ChatRequest) -> bool:
 
 
 def _is_said(message: Message) -> bool:
+    if message.role == "system":
+        return not message.text.strip()
     kinds = {"user": (Text,), "assistant": (Text, Thinking)}.get(message.role, ())
     return bool(kinds) and all(isinstance(part, kinds) and not isinstance(part, Extract) for part in message.parts)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -11,15 +13,38 @@ from msgspec import structs
 from ..backends.base import Backend
 from ..config.schema import ToolsConfig
 from ..core import ChatRequest, Decision, ToolCall
-from ..errors import BackendError, UpstreamFailure, UpstreamRefusal
+from ..errors import BackendError, MoeError, UpstreamFailure, UpstreamRefusal
 from ..routing.text import find_question, is_housekeeping
-from ..tools.base import Tool
+from ..tools.base import LawBook, Tool
+from ..tools.law import TOOLS as LAW
 from ..tools.questions.recogniser import MOST_OFFERED, Recogniser
 
 # So much of each turn is searched, and of all turns together, the oldest first, so that what is offered only grows.
 LONGEST_TURN = 4_000
 MOST_SEARCHED, LEAST_SEARCHED = 20_000, 100
 MOST_TURNS_KEPT = 4096
+COUNTED_AGAIN_AFTER_S = 5.0
+OF_LAW = frozenset(tool.name for tool in LAW)
+
+TOO_LONG, TOO_MANY = "context_length_exceeded", 429
+# How upstreams say that a model, or a server as it was started, takes no tools; LM Studio takes them for every model.
+#   Ollama              registry.ollama.ai/library/gemma3:4b does not support tools
+#   llama.cpp's server  tools param requires --jinja flag
+#   vLLM                "auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set
+#   OpenRouter          No endpoints found that support tool use
+#   OpenAI              tools is not supported in this model
+#   Azure               Functions are not supported for this API version or this model version
+#   Groq                `tool calling` is not supported with this model
+#   Mistral             Function calling is not enabled for this model
+#   DeepSeek            deepseek-reasoner does not support Function Calling
+_TAKES_NONE = re.compile(
+    r"(?:do|does|did)(?: not|n't) support (?:tool|function)|--jinja\b|--enable-auto-tool-choice|"
+    r"no endpoints found that support tool|"
+    r"\b(?:tool|function)s?(?:[ _](?:use|call|calls|calling))?[`'\"]? (?:is|are) not (?:supported|enabled)",
+    re.IGNORECASE,
+)
+# It takes them, and wrote a call that it cannot read itself: Ollama quotes it.
+_FAILED_CALL = re.compile(r"pars(?:e|ing) (?:the )?(?:tool|function)", re.IGNORECASE)
 
 
 class Fitting:
@@ -91,16 +116,42 @@ def part(prepared: ChatRequest, request: ChatRequest) -> ChatRequest:
 
 
 def may_lie_in_tools(error: BackendError) -> bool:
-    """Whether a request may pass without the tools that were added to it."""
-    return isinstance(error, UpstreamRefusal) or names_tools(error)
-
-
-def names_tools(error: BackendError) -> bool:
-    """Whether an upstream says that it is the tools it does not take."""
-    if not isinstance(error, (UpstreamFailure, UpstreamRefusal)):
-        return False
+    """Whether a request may pass without the tools that were added to it, and may be sent again at once."""
+    if not isinstance(error, UpstreamFailure):
+        return isinstance(error, UpstreamRefusal)
     told = error.message.casefold()
-    return "tool" in told or "function" in told
+    is_busy = error.upstream_status == TOO_MANY or error.retry_after_s is not None
+    return not is_busy and ("tool" in told or "function" in told)
+
+
+def refuses_tools(error: BackendError) -> bool:
+    """Whether an upstream says that it takes no tools, neither these nor others."""
+    if not isinstance(error, (UpstreamFailure, UpstreamRefusal)) or not may_lie_in_tools(error):
+        return False
+    is_too_long = isinstance(error, UpstreamRefusal) and error.code == TOO_LONG
+    told = error.message
+    return not is_too_long and bool(_TAKES_NONE.search(told)) and not _FAILED_CALL.search(told)
+
+
+class Imported:
+    """Whether there are statutes to look anything up in; what was found holds for a few seconds. Thread-safe."""
+
+    def __init__(self, laws: LawBook | None) -> None:
+        self._laws = laws
+        self._known = (False, 0.0)
+
+    def __bool__(self) -> bool:
+        found, until = self._known
+        if time.monotonic() >= until:
+            found = self._count() > 0
+            self._known = (found, time.monotonic() + COUNTED_AGAIN_AFTER_S)
+        return found
+
+    def _count(self) -> int:
+        try:
+            return self._laws.count() if self._laws is not None else 0
+        except MoeError:  # a store that cannot be read says so in the log; nothing can be looked up in it
+            return 0
 
 
 class Refusers:

@@ -50,7 +50,7 @@ def _count(
             if trace.keeps_text and isinstance(chunk, Text):
                 trace.hear(chunk.text)
         elif isinstance(chunk, Started):
-            who, first_token_s = chunk, time.monotonic() - began
+            who, first_token_s = chunk, first_token_s or time.monotonic() - began
             trace.start(chunk)
         elif isinstance(chunk, ToolCall):
             size += len(chunk.name) + len(chunk.arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -18,13 +19,15 @@ from ..tools.base import Outcome
 from ..tools.toolbox import Toolbox
 
 MOST_A_ROUND = 8
-# The very same call, made so often, shows that another round would only bring it again.
+# The very same call, made in so many rounds, shows that another one would only bring it again.
 MOST_ALIKE = 3
 # All results of an answer together are as long as so many of the longest.
 MOST_FULL_RESULTS = 4
 LEAST_CHARS = 200
 LONGEST_SHOWN = 200
 MOST_NESTED = 32
+# What a terminal may take for an order, and what turns the direction of writing.
+_ORDERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class Found(Struct, frozen=True):
@@ -54,6 +57,7 @@ class Calls:
         self._counts: Counter[str] = Counter()
         self._names: dict[str, None] = {}
         self._facts: dict[str, None] = {}
+        self._counted: set[str] = set()
         self._rounds = 0
         self._left_chars = config.max_result_chars * MOST_FULL_RESULTS
         self._until_s = 0.0
@@ -73,11 +77,12 @@ class Calls:
     def begin_round(self) -> None:
         """The time runs from the first one on: what the model took before is not the tools'."""
         self._rounds += 1
+        self._counted = set()
         self._until_s = self._until_s or time.monotonic() + self._config.deadline_s
 
     def make(self, call: ToolCall, place: int) -> Made:
         """The `place` is that within the round. What a tool cannot do is told the model; nothing is raised."""
-        arguments = _read(call.arguments)
+        written, arguments = _read(call.arguments)
         if call.name in self._offered:
             self._names[call.name] = None
         found = self._find(call.name, arguments, place)
@@ -86,7 +91,7 @@ class Calls:
         spelled = _spell(call.name, arguments)
         if found.is_good:
             self._facts[f"{spelled}: {content}"] = None
-        whole = ToolCall(call.id, call.name, "{}" if arguments is None else call.arguments or "{}")
+        whole = ToolCall(call.id, call.name, "{}" if arguments is None else written)
         return Made(whole, content, f"{spelled} → {found.shown}")
 
     def tell(self) -> str:
@@ -103,7 +108,8 @@ class Calls:
         if arguments is None:
             return _fail("the arguments are no JSON object that can be read")
         key = name + _encode(arguments, is_sorted=True)
-        self._counts[key] += 1
+        self._counts[key] += key not in self._counted
+        self._counted.add(key)
         if key not in self._known:
             self._known[key] = self._call(name, arguments)
         return self._known[key]
@@ -145,13 +151,17 @@ def _cut(content: str, room: int) -> str:
     return content[:room - len(note)] + note
 
 
-def _read(arguments: str) -> dict[str, Any] | None:
-    """None for what is no object, or nested as no tool's arguments are."""
+def _read(arguments: str) -> tuple[str, dict[str, Any] | None]:
+    """With the text that they stand in, since some write the object once more as a string; None for what is no object,
+    or nested as no tool's arguments are."""
+    written = arguments or "{}"
     try:
-        value = msgspec.json.decode(arguments or "{}")
+        value = msgspec.json.decode(written)
+        if isinstance(value, str):
+            written, value = value, msgspec.json.decode(value)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) and _is_shallow(value, MOST_NESTED) else None
+        return written, None
+    return written, value if isinstance(value, dict) and _is_shallow(value, MOST_NESTED) else None
 
 
 def _is_shallow(value: Any, left: int) -> bool:
@@ -165,5 +175,5 @@ def _spell(name: str, arguments: dict[str, Any] | None) -> str:
 
 
 def _shorten(text: str) -> str:
-    line = " ".join(text[:2 * LONGEST_SHOWN].split())
+    line = _ORDERS.sub("", " ".join(text[:2 * LONGEST_SHOWN].split()))
     return line if len(line) <= LONGEST_SHOWN and len(text) <= 2 * LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"

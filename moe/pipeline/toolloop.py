@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
 
@@ -25,24 +25,25 @@ from ..core import (
     ToolCall,
     ToolCallPiece,
     ToolResult,
-    Usage,
 )
-from ..errors import BadAnswer, MoeError
+from ..errors import BackendError, MoeError
 from ..tools.known import Toolkit
 from ..trace import Trace
-from .attempt import EmptyAnswer
+from .calling import EmptyAnswer, OnlyCalls, read_written
 from .dispatch import Dispatcher
 from .form import Form
 from .grounding import HEADING
 from .noting import note_call
-from .offering import Fitting, may_offer, names_of, specify
-from .settle import CHARS_PER_TOKEN, prompt_tokens
+from .offering import OF_LAW, Fitting, Imported, may_offer, names_of, specify
+from .progress import Progress
+from .rounds import Before, Round, find_cause, lies_in_calls
 from .toolcalls import Calls
 
 log = logging.getLogger("moe.tools")
 
 _BEAT = Heartbeat()
-_GAP = "\n\n"
+_Chunks = Generator[Chunk, None, None]
+_Failed = dict[str, BackendError]
 
 
 class Toolloop:
@@ -54,27 +55,32 @@ class Toolloop:
         self._toolbox = toolkit.toolbox
         self._config = config
         self._fitting = Fitting(toolkit.recogniser)
+        self._laws = Imported(toolkit.toolbox.laws)
+        self._progress = Progress(tool.name for tool in toolkit.toolbox)
         self._specs = {tool.name: msgspec.json.encode(specify(tool)) for tool in toolkit.toolbox}
 
     def offer(self, request: ChatRequest, decision: Decision) -> ChatRequest:
-        """`request` with the tools that a model may want for it, if it is one to offer any with."""
+        """`request` with the tools that a model may want for it, if it is one to offer any with; without what earlier
+        answers told of calls."""
+        request = self._progress.forget(request)
         if not may_offer(request, decision, self._config):
             return request
         own = names_of(request.tools)
-        names = (name for name in self._fitting.find(request) if name not in own)
+        fitting = self._fitting.find(request)
+        names = (name for name in fitting if name not in own and (name not in OF_LAW or self._laws))
         found = tuple(msgspec.json.decode(self._specs[name]) for name in names)  # LiteLLM changes what it is given
         return structs.replace(request, offered=found) if found else request
 
     def run(
         self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None,
         trace: Trace | None = None,
-    ) -> Generator[Chunk, None, None]:
+    ) -> _Chunks:
         """As `Dispatcher.run`, which it is where nothing is offered."""
         if not request.offered:
             return self._dispatcher.run(request, decision, request_id=request_id, form=form, trace=trace)
 
-        def ask(request: ChatRequest, decision: Decision) -> Generator[Chunk, None, None]:
-            return self._dispatcher.run(request, decision, request_id=request_id, trace=trace)
+        def ask(request: ChatRequest, decision: Decision, failed: _Failed) -> _Chunks:
+            return self._dispatcher.run(request, decision, request_id=request_id, failed=failed, trace=trace)
 
         calls = Calls(self._toolbox, self._config, names_of(request.offered))
         course = _Course(request, decision, calls, ask=ask, hold=self._dispatcher.hold, request_id=request_id,
@@ -82,36 +88,12 @@ class Toolloop:
         return course.run() if request.stream else _gather(course.run())
 
 
-class _Round:
-    """One time that the model speaks, as far as it came. `calls` are those of our tools; `has_called`: one of the
-    client's was passed on."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.thoughts: list[str] = []
-        self.calls: list[ToolCall] = []
-        self.calls_ours = self.has_called = False
-        self.who: Started | None = None
-        self.done: Done | None = None
-
-    @property
-    def has_said(self) -> bool:
-        return self.has_called or any(map(str.strip, self.texts))
-
-    def count(self, asked: ChatRequest) -> Usage:
-        """What it took, estimated where nobody says."""
-        if self.done is not None and self.done.usage is not None:
-            return self.done.usage
-        size = sum(map(len, (*self.texts, *self.thoughts))) + sum(len(call.arguments) for call in self.calls)
-        return Usage(prompt_tokens=prompt_tokens(asked), completion_tokens=-(-size // CHARS_PER_TOKEN), estimated=True)
-
-
 class _Course:
     """One answer: rounds of one model, until it calls none of our tools."""
 
     def __init__(
         self, request: ChatRequest, decision: Decision, calls: Calls, *,
-        ask: Callable[[ChatRequest, Decision], Generator[Chunk, None, None]],
+        ask: Callable[[ChatRequest, Decision, _Failed], _Chunks],
         hold: Callable[[Decision, Started], Decision], request_id: str, trace: Trace,
     ) -> None:
         self._request = request
@@ -123,46 +105,70 @@ class _Course:
         self._trace = trace
         self._ours = names_of(request.offered)
         self._theirs = names_of(request.tools)
-        self._spent: Usage | None = None
-        self._said = ""  # the end of what was said in the rounds before
-        self._thought = ""
+        self._before = Before()
+        self._who: Started | None = None
 
-    def run(self) -> Generator[Chunk, None, None]:
-        """Started comes once; once more where somebody else had to go on, and nobody has seen the first one."""
+    def run(self) -> _Chunks:
+        """Started comes once, and once more where somebody else had to go on."""
         asked = self._request
         spoken = yield from self._begin(asked)
         if spoken is None:
             return
         who, is_last = spoken.who, False
         while spoken.calls and who is not None and not is_last:
-            self._note(spoken, asked)
-            asked = yield from self._reply(spoken, asked)
+            self._before.note(spoken, asked)
+            left = self._before.find_left(who)
+            if left == 0:
+                yield structs.replace(self._finish(Round(), asked), finish="length")
+                return
+            asked = _limit((yield from self._reply(spoken, asked)), left)
             is_last = self._calls.are_over
-            asked, spoken = _silence(asked) if is_last else asked, _Round()
+            asked, spoken = _silence(asked) if is_last else asked, Round()
             try:
-                yield from self._hear(spoken, self._ask(asked, self._hold(self._decision, who)))
-                self._check(spoken, is_last=is_last)
+                yield from self._hear(spoken, self._ask(asked, self._hold(self._decision, who), {}))
+                spoken.check(asked, is_last=is_last)
             except MoeError as error:
                 if spoken.has_said:
                     raise
-                if isinstance(error, EmptyAnswer) and self._said:
+                if isinstance(error, EmptyAnswer) and not isinstance(error, OnlyCalls) and self._before.said:
                     break  # there was nothing to add to what had been said beside the call
                 log.warning("request=%s goes on without tools: %s", self._request_id, type(error).__name__)
-                if spoken.done is not None:
-                    self._note(spoken, asked)
-                is_last, spoken, asked = True, _Round(), self._give_up()
-                yield from self._hear(spoken, self._ask(asked, self._decision), is_new=True)
-                self._check(spoken, is_last=True)
+                self._note_broken(spoken, asked)
+                is_last, spoken, asked = True, Round(), _limit(self._ask_anew(), self._before.find_left(who))
+                spoken = yield from self._go_on(asked, who, find_cause(error))
         yield self._finish(spoken, asked)
 
-    def _begin(self, asked: ChatRequest) -> Generator[Chunk, None, _Round | None]:
+    def _go_on(
+        self, asked: ChatRequest, who: Started, error: BackendError
+    ) -> Generator[Chunk, None, Round]:
+        """The answer of somebody else, or of the same one where that may do; who fails is not asked again."""
+        failed = dict.fromkeys(who.failed, BackendError())
+        if not lies_in_calls(error):
+            failed[who.expert] = error
+        while True:
+            spoken = Round()
+            try:
+                yield from self._hear(spoken, self._ask(asked, self._decision, failed), is_new=True)
+                spoken.check(asked, is_last=True)
+                return spoken
+            except BackendError as wrong:
+                if spoken.has_said or spoken.who is None or spoken.who.expert in failed:
+                    raise
+                failed[spoken.who.expert] = wrong
+                self._note_broken(spoken, asked)
+
+    def _note_broken(self, spoken: Round, asked: ChatRequest) -> None:
+        if spoken.done is not None:
+            self._before.note(spoken, asked)
+
+    def _begin(self, asked: ChatRequest) -> Generator[Chunk, None, Round | None]:
         """The first round; None where the one who speaks was offered nothing, and all is said."""
-        spoken = _Round()
-        with closing(self._ask(asked, self._decision)) as chunks:
+        spoken = Round()
+        with closing(self._ask(asked, self._decision, {})) as chunks:
             for chunk in chunks:
                 yield chunk
                 if isinstance(chunk, Started):
-                    spoken.who = chunk
+                    spoken.who = self._who = chunk
                     break
             if spoken.who is None or spoken.who.sent is None or not spoken.who.sent.offered:
                 yield from chunks
@@ -170,16 +176,14 @@ class _Course:
             yield from self._hear(spoken, chunks)
         return spoken
 
-    def _hear(
-        self, spoken: _Round, chunks: Generator[Chunk, None, None], *, is_new: bool = False
-    ) -> Generator[Chunk, None, None]:
+    def _hear(self, spoken: Round, chunks: _Chunks, *, is_new: bool = False) -> _Chunks:
         """Passes on what the client may see, and closes `chunks`. Whose call comes first, it is their turn: of the
         others' nothing is passed on or kept, and the model may make them again."""
-        with closing(chunks):
-            for chunk in chunks:
+        with closing(read_written(chunks, self._ours)) as heard:
+            for chunk in heard:
                 if isinstance(chunk, Text):
-                    if self._said and chunk.text:
-                        yield from self._part()
+                    if self._before.said and chunk.text:
+                        yield from self._before.part()
                     spoken.texts.append(chunk.text)
                     yield chunk
                 elif isinstance(chunk, (ToolCall, ToolCallPiece)):
@@ -190,29 +194,38 @@ class _Course:
                 elif isinstance(chunk, Done):
                     spoken.done = chunk
                     spoken.calls = [] if chunk.finish == "content_filter" else spoken.calls
-                elif isinstance(chunk, Heartbeat) or (is_new and not self._request.stream):
+                elif isinstance(chunk, Started):
+                    spoken.who = chunk
+                    if is_new and self._is_news(chunk):
+                        yield chunk
+                else:
                     yield chunk
 
-    def _part(self) -> Iterator[Chunk]:
-        """What is said before and after a call does not run together."""
-        gap = _GAP[len(self._said) - len(self._said.rstrip("\n")):]
-        self._said = ""
-        if gap:
-            yield Text(gap)
+    def _is_news(self, who: Started) -> bool:
+        """Whether it is for whoever shows the answer to know; nobody has seen the first one where it comes whole."""
+        before, self._who = self._who, who
+        is_other = before is None or (before.expert, before.model) != (who.expert, who.model)
+        return is_other or not self._request.stream
 
-    def _is_theirs(self, chunk: ToolCall | ToolCallPiece, spoken: _Round) -> bool:
+    def _is_theirs(self, chunk: ToolCall | ToolCallPiece, spoken: Round) -> bool:
         """Whether it is the client's call; where it has no tools, each is meant for ours."""
-        is_theirs = chunk.name not in self._ours and bool(self._theirs)
+        name = self._find_name(chunk.name)
+        is_theirs = name not in self._ours and bool(self._theirs)
         if is_theirs and not spoken.calls_ours:
             spoken.has_called = True
             return True
         if not is_theirs and not spoken.has_called:
             spoken.calls_ours = True
             if isinstance(chunk, ToolCall):
-                spoken.calls.append(chunk)
+                spoken.calls.append(structs.replace(chunk, name=name))
         return False
 
-    def _reply(self, spoken: _Round, asked: ChatRequest) -> Generator[Chunk, None, ChatRequest]:
+    def _find_name(self, written: str) -> str:
+        """Which tool is meant: some models write a space before it, or whose it is."""
+        plain = written.strip().rpartition(".")[2]
+        return plain if plain in self._ours and written not in self._theirs else written
+
+    def _reply(self, spoken: Round, asked: ChatRequest) -> Generator[Chunk, None, ChatRequest]:
         """Makes the calls; gives back what the model is asked next."""
         self._calls.begin_round()
         made = []
@@ -221,28 +234,14 @@ class _Course:
             began_ms = self._trace.now_ms()
             made.append(self._calls.make(call, place))
             note_call(self._trace, made[-1], began_ms=began_ms, is_ours=call.name in self._ours)
-            yield self._show(made[-1].line)
+            yield _BEAT if self._request.think is False else self._before.show(made[-1].line)
         text, thought = "".join(spoken.texts), "".join(spoken.thoughts)
         said: list[Any] = [*([Thinking(thought)] if thought else ()), *([Text(text)] if text else ())]
         turn = Message("assistant", (*said, *(each.call for each in made)))
         results = (Message("tool", (ToolResult(each.call.id, each.call.name, each.content),)) for each in made)
         return structs.replace(asked, messages=(*asked.messages, turn, *results))
 
-    def _show(self, line: str) -> Chunk:
-        """A line of its own among the thoughts, where any are wanted."""
-        if self._request.think is False:
-            return _BEAT
-        before = "\n" if self._thought and not self._thought.endswith("\n") else ""
-        self._thought = "\n"
-        return Thinking(f"{before}{line}\n")
-
-    def _note(self, spoken: _Round, asked: ChatRequest) -> None:
-        self._spent = spoken.count(asked).plus(self._spent)
-        said = "".join(spoken.texts)
-        self._said = said[-len(_GAP):] if said.strip() else self._said
-        self._thought = next(reversed(spoken.thoughts), self._thought)
-
-    def _give_up(self) -> ChatRequest:
+    def _ask_anew(self) -> ChatRequest:
         """The question anew for anybody, with what was found so far as part of it."""
         facts = self._calls.tell()
         messages = list(self._request.messages)
@@ -252,25 +251,23 @@ class _Course:
             messages[place] = structs.replace(asked, parts=(*asked.parts, Extract(f"{HEADING}\n{facts}")))
         return structs.replace(self._request, messages=tuple(messages), offered=())
 
-    def _check(self, spoken: _Round, *, is_last: bool) -> None:
-        """Raises BadAnswer for nothing but calls where none may be made, EmptyAnswer for nothing at all, unless a stop
-        string may have come first."""
-        if spoken.has_said or (spoken.calls and not is_last):
-            return
-        if spoken.calls_ours:
-            raise BadAnswer("nothing but calls, where none may be made")
-        if spoken.done is not None and spoken.done.finish == "stop" and not self._request.sampling.stop:
-            raise EmptyAnswer
-
-    def _finish(self, spoken: _Round, asked: ChatRequest) -> Done:
+    def _finish(self, spoken: Round, asked: ChatRequest) -> Done:
         done = spoken.done or Done()
         if done.finish == "tool_calls" and not spoken.has_called:
             done = structs.replace(done, finish="stop")
         log.info("request=%s tools=%s", self._request_id, ",".join(self._calls.names))
         usage = done.usage
-        if self._spent is not None:
-            usage = self._spent if spoken.done is None else spoken.count(asked).plus(self._spent)
+        spent = self._before.spent
+        if spent is not None:
+            usage = spent if spoken.done is None else spoken.count(asked).plus(spent)
         return structs.replace(done, usage=usage, tools=self._calls.names)
+
+
+def _limit(request: ChatRequest, left: int | None) -> ChatRequest:
+    """What is left of the answer's length is the next round's."""
+    if left is None:
+        return request
+    return structs.replace(request, sampling=structs.replace(request.sampling, max_tokens=max(1, left)))
 
 
 def _silence(request: ChatRequest) -> ChatRequest:
@@ -279,7 +276,7 @@ def _silence(request: ChatRequest) -> ChatRequest:
     return structs.replace(request, offered=()) if request.tools else structs.replace(request, tool_choice="none")
 
 
-def _gather(chunks: Generator[Chunk, None, None]) -> Generator[Chunk, None, None]:
+def _gather(chunks: _Chunks) -> _Chunks:
     """Everything at the end, as of the one who spoke last."""
     held: list[Chunk] = []
     who: Started | None = None

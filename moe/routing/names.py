@@ -15,6 +15,8 @@ from ..core import ChatRequest, Decision, ToolCall
 from ..errors import ModelNotFound
 from ..experts import Expert
 
+# What a reply names as its model where a tool answered; clients send it back.
+TOOLS = "tools"
 _CLOUD_MODEL = re.compile(r"gpt-.*|claude-.*|o[0-9].*", re.DOTALL)
 
 
@@ -90,7 +92,7 @@ class Names:
         found = self._models.find(asked)
         if found is not None:
             return decide_raw(found)
-        if is_routed(name, self._config):
+        if name == TOOLS or is_routed(name, self._config):
             return None
         raise ModelNotFound(model)
 

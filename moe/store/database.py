@@ -18,6 +18,8 @@ log = logging.getLogger("moe.store")
 MIGRATIONS = Path(__file__).with_name("migrations")
 WAIT_S = 5.0
 RETRY_S = 0.01
+# So many numbers tell one file from another.
+_SAME = 2
 
 
 class NotStored(MoeError):
@@ -42,6 +44,7 @@ class Database:
         self._is_shared = is_shared
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -75,20 +78,52 @@ class Database:
                 connection.close()
 
     def _open(self) -> sqlite3.Connection:
+        """The connection, a new one where the file is not the one that was opened."""
+        if self._connection is not None and self._opened != _identify(self.file, is_frozen=len(self._opened) > _SAME):
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # it holds what people said
-            connection = sqlite3.connect(self.file, timeout=WAIT_S, check_same_thread=False)
-            try:
-                connection.execute("PRAGMA secure_delete = ON")
-                if self._is_shared:
-                    _share(connection)
-                _migrate(connection, self._migrations)
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
+            is_frozen = self._is_shared and self.file.exists() and not _is_writable(self.file)
+            self._connection = _read_only(self.file) if is_frozen else self._open_to_write()
+            self._opened = _identify(self.file, is_frozen=is_frozen)
         return self._connection
+
+    def _open_to_write(self) -> sqlite3.Connection:
+        os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # it holds what people said
+        connection = sqlite3.connect(self.file, timeout=WAIT_S, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            if self._is_shared:
+                _share(connection)
+            _migrate(connection, self._migrations)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def _is_writable(file: Path) -> bool:
+    """The file and its folder, in which the write-ahead log stands."""
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+
+
+def _read_only(file: Path) -> sqlite3.Connection:
+    """Without its log where there is none: that could not be made either. Another process may still write to it."""
+    quoted = file.absolute().as_uri()
+    has_log = file.with_name(f"{file.name}-wal").exists() and file.with_name(f"{file.name}-shm").exists()
+    return sqlite3.connect(f"{quoted}?mode=ro{'' if has_log else '&immutable=1'}", uri=True, timeout=WAIT_S,
+                           check_same_thread=False)
+
+
+def _identify(file: Path, *, is_frozen: bool) -> tuple[int, ...]:
+    """Which file it is, and for one that is taken to stay as it is, its state; nothing where there is none."""
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        return ()
+    same = (state.st_dev, state.st_ino)
+    return (*same, state.st_mtime_ns, state.st_size) if is_frozen else same
 
 
 def _share(connection: sqlite3.Connection) -> None:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+_SPELT_OUT = re.compile(r"(?<![aeiouq])([aou])e", re.IGNORECASE)
 _BETWEEN = re.compile(r"[\W_]+")
 _ENDING = re.compile(r"(?<=\w{4})(?:es|en|em|er|e|s|n)\b")
 _ARTICLE = re.compile(r"^(?:(?:d(?:as|em|er|es|ie)|im|vom|the|el|la|del) )?(?:deutsche[nrs]? |german )?")
@@ -41,7 +42,13 @@ def find_keys(name: str) -> tuple[str, ...]:
     book = _BOOK.fullmatch(words)
     if book and book[2] in _ROMAN[1:]:
         words = f"{book[1]} {_ROMAN.index(book[2])}"
-    return tuple(dict.fromkeys((words.replace(" ", ""), _stem(words)))) if words else ()
+    spelt = (words, spell_umlauts(words))
+    return tuple(dict.fromkeys(key for each in spelt for key in (each.replace(" ", ""), _stem(each)))) if words else ()
+
+
+def spell_umlauts(text: str) -> str:
+    """As fold() leaves "ä", "ö" and "ü", where they were written as "ae", "oe" and "ue"."""
+    return _SPELT_OUT.sub(r"\1", text)
 
 
 def make_keys(*, abbreviations: tuple[str, ...], titles: tuple[str, ...]) -> Iterator[tuple[str, int]]:

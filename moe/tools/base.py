@@ -29,13 +29,15 @@ _PARAMETER = re.compile(r"^(\w+): (.+)$")
 class Outcome(Struct, frozen=True, kw_only=True):
     """What a tool found. `result` is what JSON can hold, a decimal string where a float would lie; `text` says it in
     one line in the language asked for; `steps` is the working, `source` where a fact stands. `body` is what a reader is
-    shown after the line where that cannot say it all: the words of a statute."""
+    shown after the line where that cannot say it all: the words of a statute. `is_whole`: it answers just what was
+    asked, so that nobody has to judge it."""
 
     result: Any
     text: str
     steps: tuple[str, ...] = ()
     source: str = ""
     body: str = ""
+    is_whole: bool = True
 
 
 class Solver(Protocol):

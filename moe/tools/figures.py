@@ -31,11 +31,10 @@ _SAME = {
 }
 _TOLD: dict[str, tuple[str, str, str]] = {
     "mean": ("mean", "Mittelwert", "media"), "median": ("median", "Median", "mediana"),
-    "mode": ("mode", "Modus", "moda"),
     "stdev": ("sample standard deviation", "Standardabweichung (Stichprobe)", "desviación estándar (muestral)"),
     "pstdev": ("population standard deviation", "Standardabweichung (Grundgesamtheit)",
                "desviación estándar (poblacional)"),
-    "variance": ("sample variance", "Varianz (Stichprobe)", "varianza (muestral)"),
+    "variance": ("sample variance", "Varianz (Stichprobe)", "varianza (muestral)"), "mode": ("mode", "Modus", "moda"),
     "pvariance": ("population variance", "Varianz (Grundgesamtheit)", "varianza (poblacional)"),
     "min": ("min", "Minimum", "mínimo"), "max": ("max", "Maximum", "máximo"), "sum": ("sum", "Summe", "suma"),
     "count": ("count", "Anzahl", "cantidad"), "range": ("range", "Spannweite", "rango"),
@@ -46,6 +45,9 @@ _TOLD: dict[str, tuple[str, str, str]] = {
 }
 _NONE = {"en": "none", "de": "keiner", "es": "ninguna"}
 _OF = {"en": ("{} value", "{} values"), "de": ("{} Wert", "{} Werte"), "es": ("{} valor", "{} valores")}
+_QUANTILES = {"en": "quantiles by linear interpolation, at (n - 1) * p",
+              "de": "Quantile durch lineare Interpolation, an der Stelle (n - 1) * p",
+              "es": "cuantiles por interpolación lineal, en (n - 1) * p"}
 # Without whole weights nothing can be said about places in the order.
 _NEED_COUNTS = frozenset({"median", "mode", "stdev", "variance", "q1", "q2", "q3", "iqr"})
 
@@ -81,20 +83,18 @@ def statistics_calc(
     """
     figures = _read_figures(data, weights, setting.language)
     names = _read_operations(operations)
-    result: dict[str, Any] = {}
-    told: list[str] = []
+    result, told = dict[str, Any](), list[str]()
     for name in names:
         if not figures.is_counted and (name in _NEED_COUNTS or name.startswith("p") and name[1:2].isdigit()):
             raise ToolError(f"{name} needs weights that are whole numbers")
         found = _work_out(name, figures)
         result[name], words = _say(found, setting.language)
         told.append(f"{_name(name, setting.language)} {words}")
-    steps: tuple[str, ...] = ()
-    if any(name in ("q1", "q2", "q3", "iqr") or name[1:2].isdigit() for name in names):
-        steps = ("quantiles by linear interpolation between the two nearest values, at (n - 1) * p",)
+    has_places = any(name in ("q1", "q2", "q3", "iqr") or name[1:2].isdigit() for name in names)
     count = figures.total if figures.is_counted else Fraction(len(figures.pairs))
     of = _OF[setting.language][count != 1].format(count)
-    return Outcome(result=result, text=f"{', '.join(told)} ({of})", steps=steps)
+    return Outcome(result=result, text=f"{', '.join(told)} ({of})",
+                   steps=(_QUANTILES[setting.language],) if has_places else ())
 
 
 def _read_operations(text: str) -> list[str]:

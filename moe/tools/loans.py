@@ -22,6 +22,18 @@ _TEXTS = {
     "de": "{principal} zu {rate} % im Jahr über {months}: {payment} im Monat, {interest} Zinsen insgesamt",
     "es": "{principal} al {rate} % anual durante {months}: {payment} al mes, {interest} de intereses en total",
 }
+_ROUNDED = {
+    "en": "totals from the payment before it is rounded to cents",
+    "de": "Summen mit der Rate gerechnet, bevor sie auf Cent gerundet wird",
+    "es": "totales calculados con la cuota antes de redondearla a céntimos",
+}
+_STEPS = {
+    "en": "payment = {sum} * i / (1 - (1 + i)^-{months}) with i = {rate} / 1200",
+    "de": "Rate = {sum} * i / (1 - (1 + i)^-{months}) mit i = {rate} / 1200",
+    "es": "cuota = {sum} * i / (1 - (1 + i)^-{months}) con i = {rate} / 1200",
+}
+_WITHOUT_INTEREST = {"en": "payment = {sum} / {months}", "de": "Rate = {sum} / {months}",
+                     "es": "cuota = {sum} / {months}"}
 _MONTHS = {"en": ("1 month", "{} months"), "de": ("1 Monat", "{} Monate"), "es": ("1 mes", "{} meses")}
 
 
@@ -51,14 +63,14 @@ def loan_payment(
     paid = _CONTEXT.multiply(payment, Decimal(int(count)))
     interest = _CONTEXT.subtract(paid, _decimal(lent)) if rate else Decimal(0)
     money = {"payment": _money(payment), "total_paid": _money(paid), "total_interest": _money(interest)}
+    shown = {"sum": localise(decimal_text(lent), setting.language), "months": int(count),
+             "rate": localise(decimal_text(rate), setting.language)}
     text = _TEXTS[setting.language].format(
-        principal=localise(decimal_text(lent), setting.language), rate=localise(decimal_text(rate), setting.language),
-        months=_MONTHS[setting.language][count != 1].format(count),
+        principal=shown["sum"], rate=shown["rate"], months=_MONTHS[setting.language][count != 1].format(count),
         payment=localise(money["payment"], setting.language),
         interest=localise(money["total_interest"], setting.language))
-    monthly = "i = annual_rate / 1200; payment = principal * i / (1 - (1 + i)^-months)"
-    return Outcome(result={**money, "months": int(count)}, text=text, steps=(
-        monthly if rate else "payment = principal / months", "totals from the payment before it is rounded to cents"))
+    working = (_STEPS if rate else _WITHOUT_INTEREST)[setting.language].format_map(shown)
+    return Outcome(result={**money, "months": int(count)}, text=text, steps=(working, _ROUNDED[setting.language]))
 
 
 def _cut_percent(rate: int | float | str) -> int | float | str:

@@ -118,6 +118,7 @@ class _Reply:
         self._is_ending = is_ending
         self._started: Started | None = None
         self._committed_early = False
+        self._is_other = False
 
     def respond(self) -> Response:
         """The response once its status is certain: with the first chunk, or for a stream after a few seconds."""
@@ -159,15 +160,8 @@ class _Reply:
                     if time.monotonic() - written < COMMIT_AFTER_S:
                         continue
                     data = self._dialect.keep_alive
-                elif isinstance(chunk, Done):
-                    data = writer.end(self._ending(chunk))
-                    self._trace.end(chunk)
-                elif isinstance(chunk, Turn):
-                    assert isinstance(writer, TurningWriter)  # only its dialect asks for several answers
-                    data = writer.turn(chunk.done)
                 else:
-                    self._check_ending()
-                    data = writer.chunk(chunk)
+                    data = self._write(writer, chunk)
                 if data:
                     yield data
                     written = time.monotonic()
@@ -178,6 +172,20 @@ class _Reply:
             yield self._last_word(writer, MoeError())
         finally:
             self.close()
+
+    def _write(self, writer: StreamWriter, chunk: Piece) -> bytes:
+        if isinstance(chunk, Done):
+            data = writer.end(self._ending(chunk))
+            self._trace.end(chunk)
+            return data
+        if isinstance(chunk, Turn):
+            assert isinstance(writer, TurningWriter)  # only its dialect asks for several answers
+            return writer.turn(chunk.done)
+        if isinstance(chunk, Started):  # somebody else goes on, and the head has long been sent
+            self._started, self._is_other = chunk, True
+            return b""
+        self._check_ending()
+        return writer.chunk(chunk)
 
     def _keep_alive_until_started(self) -> Iterator[bytes]:
         written = time.monotonic()
@@ -250,7 +258,7 @@ class _Reply:
             extras["usage_estimated"] = True
         if done.tools:
             extras["tools"] = done.tools
-        if self._committed_early and self._started is not None:
+        if (self._committed_early or self._is_other) and self._started is not None:
             extras |= {"expert": self._started.expert, "model": self._started.model, "stage": self._decision.stage,
                        "confidence": round(self._decision.confidence, 4)}
             if self._started.failed:

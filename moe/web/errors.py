@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import NotFound as NothingThere
@@ -28,9 +29,11 @@ from .edge import request_id
 
 log = logging.getLogger("moe.web")
 
-MESSAGES = "/v1/messages"
+MESSAGES, MCP = "/v1/messages", "/mcp"
 # Nothing, though another endpoint would take it for the name of a response.
 UNSERVED = "/v1/responses/compact"
+# JSON-RPC's words for a request that is refused, and for one that failed here.
+RPC_INVALID, RPC_FAULT = -32600, -32603
 # What Ollama says, as text, where nothing is served.
 PLAIN = {404: "404 page not found", 405: "405 method not allowed"}
 
@@ -45,7 +48,15 @@ def error_body(error: MoeError, path: str, request_id: str = "") -> bytes:
     """The body in the dialect that `path` belongs to."""
     if path.startswith(MESSAGES):
         return anthropic.error_body(error, request_id)
+    if path == MCP:
+        return _rpc_body(error)
     return openai.error_body(error) if path.startswith("/v1") else ollama.error_body(error)
+
+
+def _rpc_body(error: MoeError) -> bytes:
+    """Of a message that was not read."""
+    code = RPC_INVALID if error.status < 500 else RPC_FAULT
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": str(error)}})
 
 
 def speaks_anthropic() -> bool:

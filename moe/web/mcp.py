@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from types import ModuleType
 from typing import Any
 
@@ -16,18 +18,20 @@ from .tools import asked_language
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
 
 _message_decoder = msgspec.json.Decoder(Any)
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_HALF_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def add_mcp(app: Flask, edge: Edge) -> None:
     @app.post("/mcp")
     def answer_message() -> Response:
-        body = edge.read_body(may_be_long=True)
+        body = edge.read_body()
         rpc = _load()
         try:
-            message = read(body, _message_decoder)
+            message = _read(body)
         except BadRequest as error:
             return _send(rpc.refuse(PARSE_ERROR, error.message))
-        if request.accept_mimetypes and not request.accept_mimetypes.accept_json:
+        if request.accept_mimetypes and not request.accept_mimetypes.quality("application/json"):
             return _send(rpc.refuse(INVALID_REQUEST, "replies are application/json only", status=406))
         guard = edge.guard()
         for _ in range(_count_calls(message)):
@@ -40,6 +44,15 @@ def add_mcp(app: Flask, edge: Edge) -> None:
             return _send(rpc.answer(message, rpc.Headers(**said), toolbox, language=asked_language()))
         finally:
             slot.release()
+
+
+def _read(body: bytes) -> Any:
+    """What a message says, to the letter: a tool that is asked for the digest of something must not be given something
+    else. Raises BadRequest."""
+    message = read(body, _message_decoder)
+    if _HALF_ESCAPE.search(body) and _HALF_PAIR.search(json.dumps(json.loads(body), ensure_ascii=False)):
+        raise BadRequest("a text in it has half of a pair of surrogates, which stands for no character")
+    return message
 
 
 def _load() -> ModuleType:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from flask import Flask, Response, request
 from markupsafe import escape
+from msgspec import structs
 from werkzeug.datastructures import MIMEAccept
 
 from .. import __version__
@@ -33,6 +34,7 @@ class RouteBody(msgspec.Struct):
     text: str | None = None
     messages: list[Any] | None = None
     model: str | None = None
+    tools_inline: bool | None = None
 
 
 _route_decoder = msgspec.json.Decoder(RouteBody)
@@ -74,7 +76,8 @@ def _read_route(body: bytes) -> ChatRequest:
     asked = read(body, _route_decoder)
     if asked.messages is not None:
         return openai.CHAT.parse(body)
-    return _ask(asked.text or "", asked.model or "")
+    request = _ask(asked.text or "", asked.model or "")
+    return structs.replace(request, tools_inline=asked.tools_inline is not False)
 
 
 def _ask(text: str, model: str) -> ChatRequest:

@@ -33,7 +33,7 @@ def add_tools(app: Flask, edge: Edge) -> None:
         guard.count(request.remote_addr or "", request.headers.get("X-Forwarded-For", ""))
         toolbox = edge.gateway().tools.toolbox
         toolbox.find(name)
-        arguments = _read_arguments(edge.read_body(may_be_long=True))
+        arguments = _read_arguments(edge.read_body())
         slot = guard.take_slot(edge.client())
         began = time.monotonic()
         try:
@@ -56,7 +56,7 @@ def asked_language() -> Language:
 
 def _read_arguments(body: bytes) -> dict[str, Any]:
     """A call without arguments may do without a body."""
-    return read(body, _arguments_decoder) if body.strip() else {}
+    return read(body, _arguments_decoder, is_literal=True) if body.strip() else {}
 
 
 def _show(error: BadArguments) -> Response:

@@ -45,11 +45,11 @@ def test_the_conversation_is_sent_along_until_a_reset(house: House, tty: Tty) ->
     ask(tty, MATHS)
     ask(tty, "And its integral?")
     assert "forgotten" in ask(tty, "/reset")
-    ask(tty, "A prime number, please.")
+    ask(tty, "Another derivative.")
     first, second, third = sent_turns(house)
     assert first == [("user", MATHS)]
     assert second == [("user", MATHS), ("assistant", f"[phi4:14b] you said: {MATHS}"), ("user", "And its integral?")]
-    assert third == [("user", "A prime number, please.")]
+    assert third == [("user", "Another derivative.")]
 
 
 def test_an_expert_can_be_pinned_and_let_go(house: House, tty: Tty) -> None:
@@ -98,8 +98,8 @@ def test_an_interrupt_before_the_first_word_stops_the_waiting(house: House, tty:
     tty.type(CTRL_C)
     tty.wait_for("stopped")
     tty.wait_for("> ")
-    assert "Fine." in ask(tty, "An equation.")
-    assert sent_turns(house)[1] == [("user", "An equation.")]
+    assert "Fine." in ask(tty, "An integral.")
+    assert sent_turns(house)[1] == [("user", "An integral.")]
 
 
 def test_an_impatient_interrupt_is_no_more_than_one(house: House, tty: Tty) -> None:
@@ -112,7 +112,7 @@ def test_an_impatient_interrupt_is_no_more_than_one(house: House, tty: Tty) -> N
     tty.wait_for("> ")
     tty.interrupt("\n> ")
     assert tty.process.poll() is None
-    tty.type("An equation.\n")
+    tty.type("An integral.\n")
     tty.wait_for("Fine.")
 
 
@@ -133,18 +133,18 @@ def test_a_failed_prompt_is_told_and_forgotten(house: House, tty: Tty) -> None:
     tty.wait_for("moe: no expert could answer (math: ")
     tty.wait_for("> ")
     house.ollama.script("phi4:14b", [answer("Fine.")])
-    tty.type("An equation.\n")
+    tty.type("An integral.\n")
     tty.wait_for("Fine.")
-    assert sent_turns(house)[-1] == [("user", "An equation.")]
+    assert sent_turns(house)[-1] == [("user", "An integral.")]
 
 
 def test_why_no_model_answers_is_shown_and_not_remembered(house: House, tty: Tty) -> None:
     house.ollama.stop()
     assert "No language model could answer" in ask(tty, MATHS)
     house.ollama.restart()
-    while "[phi4:14b]" not in ask(tty, "An equation."):  # the breaker lets a probe through a little later
+    while "[phi4:14b]" not in ask(tty, "An integral."):  # the breaker lets a probe through a little later
         continue
-    assert sent_turns(house)[-1] == [("user", "An equation.")]
+    assert sent_turns(house)[-1] == [("user", "An integral.")]
 
 
 @pytest.mark.parametrize("way_out", [CTRL_D, "/quit\n", "/exit\n"])

@@ -145,7 +145,8 @@ def test_without_a_network_it_says_so_once_and_keeps_what_is_there(desk: Desk) -
     ("http://192.0.2.1/bgb/xml.zip", "statutes are taken over https only"),
     ("https://169.254.169.254/bgb/xml.zip", "169.254.169.254 is a link-local address"),
     ("https://user:secret@localhost/x.zip", "must not carry a user name"),
-    ("http://", "names no valid host"),
+    ("http://", "names no valid host"), ("http://[:", "is not a URL"), ("", "is empty"),
+    ("HTTP://192.0.2.1/bgb/xml.zip", "over https only"),
 ])
 def test_what_cannot_be_had_is_told(desk: Desk, source: str, told: str) -> None:
     code, out, err = desk.laws("import", source)
@@ -157,7 +158,8 @@ def test_what_cannot_be_had_is_told(desk: Desk, source: str, told: str) -> None:
     (404, "status 404"), (500, "status 500"), (b"<html>hello</html>", "no statute in the form"), (b"", "no sound XML"),
     (b"PK\x03\x04 cut off", "no sound zip file"), ("http://192.0.2.1/x.zip", "over https only"),
     ("https://169.254.169.254/latest", "link-local"), ("/bgb/xml.zip", "leads on more than 5 times"),
-    (BGB.spell()[:3000], "no sound XML"),
+    (BGB.spell()[:3000], "no sound XML"), ("http://[::", "no address"), ("http://localhost/x.zip", "another site"),
+    ("https://10.0.0.1/xml.zip", "another site"),
 ])
 def test_a_bad_answer_leaves_nothing_behind(desk: Desk, site: Site, page: bytes | int | str, told: str) -> None:
     site.pages["/bgb/xml.zip"] = page
@@ -165,6 +167,47 @@ def test_a_bad_answer_leaves_nothing_behind(desk: Desk, site: Site, page: bytes 
     assert (code, out) == (1, "")
     assert told in err and "Traceback" not in err
     assert desk.imported() == {}
+
+
+def test_an_address_of_the_site_that_is_none_is_told(desk: Desk) -> None:
+    code, _, err = desk.laws("import", "BGB", MOE_LAWS_URL="http://[")
+    assert code == 1 and "is not a URL" in err and "Traceback" not in err
+
+
+def test_one_bad_link_in_the_contents_is_skipped(desk: Desk, site: Site) -> None:
+    page = site.pages["/gii-toc.xml"]
+    assert isinstance(page, bytes)
+    bad = b"<items><item><title>X</title><link>http://[x/bgb/xml.zip</link></item>"
+    site.pages["/gii-toc.xml"] = page.replace(b"<items>", bad)
+    code, out, err = desk.laws("import", "--all")
+    assert (code, out.splitlines()[-1], err) == (0, "5 of 5 are imported", "")
+
+
+def test_a_download_that_breaks_off_is_tried_again_and_does_not_end_the_import(desk: Desk, site: Site) -> None:
+    site.broken.add("/bgb/xml.zip")
+    code, out, err = desk.laws("import", "BGB", "GG")
+    assert code == 1 and "broke off after" in err and "does not answer" not in err
+    assert out.startswith("GG: 4 norms imported")
+    assert [path for path, _ in site.asked].count("/bgb/xml.zip") == 2
+
+
+def test_a_statute_that_is_not_filed_under_its_abbreviation_is_found(desk: Desk, site: Site) -> None:
+    text = [Text("§ 1", "", "<P>Eins.</P>")]
+    site.publish([*STATUTES, Statute("tstg", "TestG", "Gesetz über Tests", text),
+                  Statute("woeigg", "WEG", "Gesetz über das Wohnungseigentum", text),
+                  Statute("filed", "AnderG", "Gesetz über anderes (Anderesgesetz - AnderG)", text)])
+    code, out, err = desk.laws("import", "TestG", "WEG", "AnderG")
+    assert (code, err) == (0, "")
+    assert [line.split(":")[0] for line in out.splitlines()] == ["TestG", "WEG", "AnderG"]
+    code, out, err = desk.laws("import", "TesterG")
+    assert (code, out) == (1, "") and "has no law called 'TesterG'" in err
+
+
+def test_what_cannot_be_kept_is_told_with_the_statute_and_the_file(desk: Desk) -> None:
+    (desk.folder / "data").mkdir()
+    (desk.folder / "data" / "laws.sqlite").write_bytes(b"no database" * 100)
+    code, _, err = desk.laws("import", "BGB")
+    assert code == 1 and "bgb" in err.casefold() and "laws.sqlite" in err and "not a database" in err
 
 
 def test_a_place_that_moved_on_the_same_site_is_followed(desk: Desk, site: Site) -> None:

@@ -115,6 +115,66 @@ def test_nothing_but_the_protocol_is_on_standard_output_and_its_end_ends_it(alon
     assert "mcp ended" in (alone.folder / "logs" / "moe.log").read_text()
 
 
+HELLO = [
+    {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}},
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+]
+
+
+def pipe(house: House, *lines: str | bytes | dict[str, Any]) -> list[Any]:
+    """What comes back when all is sent at once, and nothing after it."""
+    sent = (json.dumps(line) if isinstance(line, dict) else line for line in (*HELLO, *lines))
+    whole = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in sent) + b"\n"
+    with house.running("mcp") as process:
+        told, complaints = process.communicate(whole, timeout=60)
+    assert (process.returncode, complaints) == (0, b"")
+    first, *others = map(json.loads, told.splitlines())
+    assert first["id"] == 0
+    return others
+
+
+def calling(name: str, number: int, **arguments: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+
+
+def test_all_that_was_read_is_answered_before_it_ends(alone: House) -> None:
+    told = pipe(alone, *(calling("calculate", number, expression=f"{number}+1") for number in range(1, 31)),
+                calling("solve_equation", 31, equation="x^2=9"), {"jsonrpc": "2.0", "id": 32, "method": "nothing"})
+    assert sorted(each["id"] for each in told) == list(range(1, 33))
+    results = {each["id"]: each["result"] for each in told if "result" in each}
+    assert all(results[number]["structuredContent"]["result"] == str(number + 1) for number in range(1, 31))
+
+
+def test_a_call_that_is_cancelled_is_not_waited_for(alone: House) -> None:
+    gone = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+    told = pipe(alone, calling("solve_equation", 1, equation="x^2=9"), gone, calling("calculate", 2, expression="1+1"))
+    assert 2 in [each["id"] for each in told]
+
+
+def test_a_line_that_cannot_be_read_is_told_so(alone: House) -> None:
+    half = calling("hash_text", 7, text="half a pair \ud800")
+    no_text = json.dumps(calling("hash_text", 8, text="?")).encode().replace(b"?", b"\xff")
+    unread = ["{ no json", b"\xff", "[" * 5000, half, no_text]
+    unfit = ["null", "{}", "[]", '{"jsonrpc": "1.0", "id": 3, "method": "ping"}']
+    told = pipe(alone, "", *unread, " ", *unfit, calling("calculate", 5, expression="1+1"))
+    assert [each["id"] for each in told if "result" in each] == [5]
+    wrong = [(each["id"], each["error"]["code"]) for each in told if "error" in each]
+    assert wrong == [*((of, -32700) for of in (None, None, None, 7, 8)), *[(None, -32600)] * 4]
+
+
+def test_when_nobody_reads_it_ends_without_a_word(alone: House) -> None:
+    with alone.running("mcp") as process:
+        process.stdin.write(json.dumps(HELLO[0]).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(json.dumps(calling("calculate", 1, expression="1+1")).encode() + b"\n")
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
+        assert process.stderr.read() == b""
+
+
 def test_an_interrupt_ends_it_although_it_waits_for_a_line(alone: House) -> None:
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
     with alone.running("mcp") as process:

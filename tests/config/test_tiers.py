@@ -1,4 +1,4 @@
-"""Models for each tier, tool families, critic and thinking of an expert."""
+"""Models for each tier of an expert."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pytest
 
 from moe.config import read_config
 from moe.config.settings import ROOT
-from moe.experts import TIERS, Expert, TierKey, ToolFamily
-from moe.tools.known import TOOLS
+from moe.experts import TIERS, Expert, TierKey
 from tests.config.files import FALLBACK, expert, problems_of, warnings_of, write_folder
 
 
@@ -39,11 +38,10 @@ def test_an_expert_has_a_model_for_each_tier(
 
 def test_the_config_is_read_without_a_warning(tmp_path: Any) -> None:
     folder = write_folder(tmp_path, experts=[FALLBACK, with_models(
-        models={"1": "phi4:14b", "2": "auto"}, tools=["law", "dates"], critic=True, thinking=True)])
+        models={"1": "phi4:14b", "2": "auto"})])
     assert warnings_of(folder) == ()
     found = read_config(folder).expert("math")
     assert found is not None
-    assert (found.tools, found.critic, found.thinking) == (("law", "dates"), True, True)
     assert found.model_of(2) == "auto"
 
 
@@ -68,29 +66,13 @@ def test_an_api_expert_may_leave_model_name_out_too(tmp_path: Any) -> None:
     ({"models": {"1": "a"}, "tier": 2}, '$.experts[1].tier (expert "math"): "models" names no model for tier 2'),
     ({"model_name": "a", "tier": 3}, '$.experts[1].tier (expert "math"): must be 1 or 2'),
     ({"model_name": "a", "tier": "2"}, '$.experts[1].tier (expert "math"): must be 1 or 2'),
-    ({"model_name": "a", "tools": ["law", "cooking"]}, '$.experts[1].tools[1] (expert "math"): must be "algebra" or '),
-    ({"model_name": "a", "tools": ["law", "dates", "law"]},
-         '$.experts[1].tools[2] (expert "math"): "law" stands twice'),
-    ({"model_name": "a", "critic": "yes"}, '$.experts[1].critic (expert "math"): expected bool, got str'),
 ])
 def test_what_does_not_fit_together_is_told_with_its_place(tmp_path: Any, more: dict[str, Any], told: str) -> None:
     (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, with_models(**more)]))
     assert problem.partition(": at ")[2].startswith(told)
 
 
-def test_every_tool_is_of_a_family_that_can_be_named() -> None:
-    assert {tool.family for tool in TOOLS} == set(get_args(ToolFamily))
-
-
 def test_the_schema_knows_the_tiers() -> None:
     schema = json.loads((ROOT / "config" / "schema.json").read_text(encoding="utf-8"))
     told = schema["$defs"]["Expert"]["properties"]["models"]["propertyNames"]["enum"]
     assert told == list(get_args(TierKey)) == [str(tier) for tier in TIERS]
-
-
-def test_the_shipped_experts_have_what_their_domains_need() -> None:
-    shipped = json.loads((ROOT / "config" / "experts.example.json").read_text(encoding="utf-8"))["experts"]
-    marked = {key: {each["label"] for each in shipped if each.get(key)} for key in ("tools", "critic", "thinking")}
-    assert marked == {"tools": {"math", "data_analyst", "legal_advisor"},
-                      "critic": {"medical_consult", "legal_advisor"}, "thinking": {"reasoning"}}
-    assert {each["label"]: each["tools"] for each in shipped if "tools" in each}["legal_advisor"] == ["law"]

@@ -35,7 +35,16 @@ from moe.core import (
     ToolResult,
     Usage,
 )
-from moe.errors import BackendError, BadAnswer, BrokenStream, Unanswered, UpstreamFailure, UpstreamRefusal
+from moe.errors import (
+    BackendError,
+    BadAnswer,
+    BrokenStream,
+    MoeError,
+    TimedOut,
+    Unanswered,
+    UpstreamFailure,
+    UpstreamRefusal,
+)
 from moe.experts import Expert
 from moe.pipeline.breaker import Breaker
 from moe.pipeline.dispatch import Dispatcher
@@ -388,6 +397,134 @@ def test_when_the_time_is_over_nothing_more_is_called(monkeypatch: pytest.Monkey
     assert way.asked[1].tool_choice == "none"
 
 
+def test_the_same_call_thrice_in_one_round_ends_nothing() -> None:
+    way = Scripted(called(*(call(number=number) for number in range(3))), called(call("1+1")), said("Done."))
+    Line(way).talk()
+    assert [asked.tool_choice for asked in way.asked] == [None, None, None]
+
+
+def test_all_rounds_together_are_as_long_as_one_answer_may_be() -> None:
+    def took(tokens: int) -> Usage:
+        return Usage(prompt_tokens=1, completion_tokens=tokens)
+
+    way = Scripted(called(call(), usage=took(30)), called(call("1+1"), usage=took(60)), said("Two.", usage=took(2)))
+    chunks = Line(way).talk(ask(sampling=Sampling(max_tokens=100)))
+    assert [asked.sampling.max_tokens for asked in way.asked] == [100, 70, 10]
+    assert (end_of(chunks).finish, end_of(chunks).usage) == ("stop", Usage(prompt_tokens=3, completion_tokens=92))
+    way = Scripted(called(call(), usage=took(100)), said("never"))
+    chunks = Line(way).talk(ask(sampling=Sampling(max_tokens=100)))
+    assert (len(way.asked), text_of(chunks), end_of(chunks).finish) == (1, "", "length")
+    assert end_of(chunks).usage == took(100)
+
+
+# Calls as text
+
+
+WRITTEN = '{"name": "calculate", "parameters": {"expression": "1+1"}}'
+SPELLED = [WRITTEN, f"<tool_call>\n{WRITTEN}\n</tool_call>", f"```json\n{WRITTEN}\n```", f"\n{WRITTEN}; {WRITTEN}",
+           '{"type": "function", "function": {"name": "calculate", "arguments": "{\\"expression\\": \\"1+1\\"}"}}',
+           f"<tool_call>{WRITTEN}</tool_call>\n<tool_call>{WRITTEN}"]
+
+
+@pytest.mark.parametrize("written", SPELLED)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_call_that_is_written_as_text_is_made(written: str, stream: bool) -> None:
+    way = Scripted([Thinking("Hm."), *said(*written)], said("Two."))
+    chunks = Line(way).talk(ask(stream=stream))
+    assert text_of(chunks) == "Two."
+    assert results_of(way.asked[1])[0] == {"result": "2", "text": "1+1 = 2"}
+    assert (end_of(chunks).tools, end_of(chunks).finish) == (("calculate",), "stop")
+
+
+@pytest.mark.parametrize("written", [
+    '{"name": "Ada", "born": 1815}', '{"sum": 2}', '{"name": "rm", "parameters": {}}', "```python\n1\n```", "{", "<b>",
+    f"{WRITTEN} is how one calls it", f"So: {WRITTEN}", f"```json\n{WRITTEN}\n```\nis it", "```json\n[1]\n```", "  ",
+    f"<tool_call>{WRITTEN}</tool_call> was it", '{"name": "calculate", "parameters": {"expression": ',
+])
+def test_other_text_is_the_answer(written: str) -> None:
+    chunks = Line(Scripted(said(*written))).talk()
+    assert (text_of(chunks), end_of(chunks).tools) == (written, ())
+
+
+@pytest.mark.parametrize("written", ["The sum", '{"sum"', '{"name": "Ada"', f"{WRITTEN} is", "```python", "<b>"])
+def test_text_is_held_back_only_while_it_may_be_a_call(written: str) -> None:
+    chunks = Line(Scripted([Text(written), Text(" more"), Done()])).start(ask())
+    assert [next(chunks), next(chunks)][1] == Text(written)
+    chunks.close()
+
+
+def test_a_model_that_writes_calls_for_ever_is_no_better() -> None:
+    way, spare = Scripted(said(WRITTEN)), Scripted(said("Two."))
+    assert text_of(Line(way, spare).talk()) == "Two."
+
+
+# Names and arguments as some write them
+
+
+@pytest.mark.parametrize("name", [" calculate", "functions.calculate", "tools.functions.calculate\n"])
+def test_a_name_with_something_beside_it_is_known(name: str) -> None:
+    way = Scripted(called(call("1+1", name=name)), said("Two."))
+    chunks = Line(way).talk()
+    assert end_of(chunks).tools == ("calculate",)
+    assert way.asked[1].messages[-2].parts == (call("1+1"),)
+
+
+def test_arguments_that_are_encoded_twice_are_read() -> None:
+    plain = json.dumps({"expression": "1+1"})
+    way = Scripted(called(ToolCall("c", "calculate", json.dumps(plain))), said("Two."))
+    Line(way).talk()
+    assert way.asked[1].messages[-2].parts == (ToolCall("c", "calculate", plain),)
+    assert results_of(way.asked[1]) == [{"result": "2", "text": "1+1 = 2"}]
+
+
+def test_no_name_gives_a_terminal_orders() -> None:
+    chunks = Line(Scripted(called(call(name="r\x1b[31mm\u202e", path="\x9b")), said("Oh."))).talk()
+    assert thoughts_of(chunks).startswith("r[31mm(")
+    assert not re.search("[\x1b\x9b\u202e]", thoughts_of(chunks))
+
+
+def test_what_earlier_answers_told_of_calls_is_no_model_s_own_thought() -> None:
+    first = Scripted([Thinking("Hm."), *called(call())], [Thinking("Good."), *said("Done.")])
+    thought = thoughts_of(Line(first).talk())
+    way = Scripted(said("x"))
+    turns = [Message("user", (Text("a"),)), Message("assistant", (Thinking(thought), Text("Done."))),
+             Message("assistant", (Thinking('calculate(expression="1") \u2192 1\n'), Text("1"))),
+             Message("user", (Text(SUM),))]
+    Line(way).talk(ask(messages=tuple(turns)))
+    assert way.asked[0].messages[1].parts == (Thinking("Hm.\nGood."), Text("Done."))
+    assert way.asked[0].messages[2].parts == (Text("1"),)
+
+
+# What is there to look up
+
+
+class Book:
+    def __init__(self, *counts: int | Exception) -> None:
+        self.counts = list(counts)
+
+    def count(self) -> int:
+        count = self.counts.pop(0)
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+
+def test_tools_of_law_are_offered_where_there_is_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("moe.pipeline.offering.time.monotonic", lambda: now[0])
+    request = ask("What does the law say in § 433 BGB about buying a car, and how would you explain it?")
+    assert offered(Line(Scripted(said("x"))), request) == []
+    setting = structs.replace(Setting(), laws=Book(0, 5, MoeError()))
+    line = Line(Scripted(said("x")), toolkit=open_toolkit(setting))
+    lists = []
+    for _ in range(4):
+        lists.append(offered(line, request))
+        now[0] += 4
+    assert [bool(each) for each in lists] == [False, False, True, True]
+    assert "legal_get_paragraph" in lists[-1]
+    assert offered(line, request) == []  # one that cannot be read has nothing
+
+
 # Together with the client's own tools
 
 
@@ -445,6 +582,8 @@ def test_a_model_without_tools_is_asked_without_and_answers_as_ever() -> None:
 @pytest.mark.parametrize("error", [
     UpstreamRefusal("no such field"), UpstreamFailure("tools need --jinja", upstream_status=500),
     UpstreamFailure("No endpoints found that support Tool use", upstream_status=404),
+    UpstreamFailure("error parsing tool call: raw='{', err=unexpected end of JSON input", upstream_status=500),
+    UpstreamRefusal("too long: 900 in the messages, 100 in the functions", code="context_length_exceeded"),
 ])
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_upstream_that_refuses_tools_is_asked_once_more_without(error: BackendError, stream: bool) -> None:
@@ -457,7 +596,19 @@ def test_an_upstream_that_refuses_tools_is_asked_once_more_without(error: Backen
 
 
 @pytest.mark.parametrize(("error", "is_known"), [
-    (UpstreamFailure("tools need --jinja", upstream_status=500), True), (UpstreamRefusal("no such field"), False),
+    *((UpstreamFailure(told, upstream_status=500), True) for told in (
+        "tools param requires --jinja flag", "No endpoints found that support tool use",
+        "node:4b does not support tools", "Function calling is not enabled for this model",
+    )),
+    *((UpstreamRefusal(told), True) for told in (
+        '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+        "tools is not supported in this model.", "`tool calling` is not supported with this model",
+        "Functions are not supported for this API version", "m does not support Function Calling",
+    )),
+    (UpstreamRefusal("no such field"), False), (UpstreamRefusal("tools[0].function.name is too long"), False),
+    (UpstreamFailure("error parsing tool call: raw='It does not support tools'", upstream_status=500), False),
+    (UpstreamFailure("the function crashed", upstream_status=200), False),
+    (UpstreamRefusal("100 in the functions, does not support tools", code="context_length_exceeded"), False),
 ])
 def test_one_that_says_it_takes_no_tools_is_offered_none_again(error: BackendError, is_known: bool) -> None:
     way = Scripted([error], said("About 20000."))
@@ -465,6 +616,13 @@ def test_one_that_says_it_takes_no_tools_is_offered_none_again(error: BackendErr
     for _ in range(2):
         line.talk()
     assert [len(asked.tools) for asked in way.asked] == [1, 0, 0 if is_known else 1]
+
+
+def test_one_that_asks_to_be_left_alone_is_not_asked_again_at_once() -> None:
+    way = Scripted([UpstreamFailure("function quota", upstream_status=429, retry_after_s=30)], said("x"))
+    spare = Scripted(said("y"))
+    assert text_of(Line(way, spare).talk()) == "y"
+    assert (len(way.asked), len(spare.asked)) == (1, 1)
 
 
 def test_a_request_that_is_wrong_without_them_too_is_refused_as_ever() -> None:
@@ -503,9 +661,9 @@ def test_who_fails_before_a_word_of_a_later_round_is_replaced_and_the_results_ar
     second = Scripted(said("It is 20073.9."))
     chunks = Line(first, second).talk(ask(stream=stream))
     assert text_of(chunks) == "It is 20073.9."
-    assert [type(chunk) for chunk in chunks].count(Started) == 1
-    assert isinstance(chunks[0], Started)
-    assert chunks[0].expert == ("e1" if stream else "e2")  # who waits for the whole learns who gave it
+    started = [chunk for chunk in chunks if isinstance(chunk, Started)]
+    assert [each.expert for each in started] == (["e1", "e2"] if stream else ["e2"])
+    assert started[-1].failed == ("e1",)
     (asked,) = second.asked
     assert not asked.has_tools
     question, facts = asked.messages[-1].parts
@@ -565,8 +723,64 @@ def test_when_nobody_can_go_on_that_is_an_error() -> None:
 
 
 def test_nothing_but_calls_is_no_answer_whoever_gives_it() -> None:
-    with pytest.raises(BadAnswer):
-        Line(Scripted(called(call()))).talk()
+    line = Line(Scripted(called(call())))
+    decision = line.decide(virtual=False, stage="explicit")
+    with pytest.raises(BadAnswer, match="nothing but calls") as caught:
+        list(line.loop.run(line.loop.offer(ask(), decision), decision, request_id="r1"))
+    assert "e1: nothing but calls" in caught.value.reason
+
+
+def silent() -> list[Chunk | BackendError]:
+    return [TimedOut("silent")]
+
+
+@pytest.mark.parametrize("error", [TimedOut("silent"), UpstreamFailure("x", upstream_status=503),
+                                   UpstreamFailure("x", upstream_status=429, retry_after_s=9), BrokenStream()])
+@pytest.mark.parametrize("virtual", [True, False])
+def test_who_has_just_failed_is_not_waited_for_again(error: BackendError, virtual: bool) -> None:
+    first, second = Scripted(called(call()), [error]), Scripted(said("It is 20073.9."))
+    line = Line(first, second)
+    decision = line.decide(virtual=virtual, stage="explicit")
+    chunks = list(line.loop.run(line.loop.offer(ask(), decision), decision, request_id="r1"))
+    assert (text_of(chunks), len(first.asked)) == ("It is 20073.9.", 2)
+    assert [chunk.failed for chunk in chunks if isinstance(chunk, Started)] == [(), ("e1",)]
+
+
+def test_neither_is_who_was_silent_in_the_beginning() -> None:
+    dead, way = Scripted(silent()), Scripted(called(call()), silent())
+    spare = Scripted(said("It is 20073.9."))
+    assert text_of(Line(dead, way, spare).talk()) == "It is 20073.9."
+    assert (len(dead.asked), len(way.asked)) == (1, 2)
+
+
+def test_one_that_takes_no_results_is_asked_without_them() -> None:
+    way = Scripted(called(call()), [UpstreamRefusal("no role tool")], said("It is 20073.9."))
+    assert text_of(Line(way, Scripted(said("never"))).talk()) == "It is 20073.9."
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("thoughts", [(), (Thinking("Hm."),)])
+def test_after_one_that_calls_for_ever_comes_the_next(stream: bool, thoughts: tuple[Thinking, ...]) -> None:
+    way, spare = Scripted([*thoughts, *called(call())]), Scripted(said("It is 20073.9."))
+    chunks = Line(way, spare).talk(ask(stream=stream))
+    assert text_of(chunks) == "It is 20073.9."
+    assert "20073.9" in spare.asked[0].messages[-1].text
+    assert [chunk.expert for chunk in chunks if isinstance(chunk, Started)][-1] == "e2"
+
+
+def test_whom_nobody_can_follow_is_complained_of() -> None:
+    chunks = Line(Scripted(called(call()))).talk()
+    assert "nothing but calls" in text_of(chunks)  # the built-in answer says what happened
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_no_client_without_tools_gets_a_call(stream: bool) -> None:
+    piece = ToolCallPiece("call_1", "calculate", "{")
+    way, spare = Scripted([piece, *called(call())]), Scripted(said("Rome."))
+    assert text_of(Line(way, spare).talk(ask("Tell me about Rome.", stream=stream))) == "Rome."
+    chunks = Line(Scripted([Text("Rome."), *called(call())])).talk(ask("Tell me about Rome.", stream=stream))
+    assert [type(chunk) for chunk in chunks] == [Started, Text, Done]
+    assert end_of(chunks).finish == "stop"
 
 
 def test_a_stand_in_goes_on_by_itself() -> None:

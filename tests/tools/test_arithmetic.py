@@ -314,3 +314,9 @@ def test_a_base_of_unclear_points_is_refused(value: str, old: int | None, langua
 
 def test_decimals_of_a_base_are_written_in_the_language() -> None:
     assert number_base("0,5", 2, setting=Setting(language="de")).text == "0,5 (Basis 10) ist 0,1 zur Basis 2"
+
+
+def test_an_unknown_is_no_sign_of_multiplication() -> None:
+    with pytest.raises(ToolError, match="solve_equation"):
+        calculate("1/2x")
+    assert calculate("2x3").result == "6"

@@ -38,6 +38,7 @@ WORDS = st.lists(st.sampled_from(VOCABULARY.split()), max_size=14).map(" ".join)
     ("How old am I if I was born on 15 May 1990?", "years", 35),
     ("Wie alt ist jemand, der am 15.05.1990 geboren wurde?", "years", 35),
     ("¿Cuántos años tiene una persona que nació el 15 de mayo de 1990?", "years", 35),
+    ("wie viele Tage seit dem 1.3.2026", "days", 17), ("¿Qué edad tiene alguien nacido el 15/05/1990?", "years", 35),
     ("What day of the week is it?", "weekday", "Wednesday"), ("What's today's date?", "date", "2026-03-18"),
     ("Welcher Tag ist heute?", "weekday", "Wednesday"), ("¿Qué día es hoy?", "weekday", "Wednesday"),
     ("What day is tomorrow?", "weekday", "Thursday"), ("Welcher Wochentag ist übermorgen?", "weekday", "Friday"),

@@ -17,7 +17,7 @@ from moe.store import Laws
 from moe.tools.base import Language, Outcome, Setting
 from moe.tools.law import TOOLS
 from moe.tools.toolbox import Toolbox
-from tests.statutes import BGB, Statute, Text, fill, open_laws
+from tests.statutes import BGB, Statute, Text, Unit, fill, open_laws
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,12 @@ def test_footnotes_of_the_law_are_shown_and_notes_of_its_editors_are_kept(box: T
     ("ProbG", "§ 2 Abs. 2 Satz 2", "Näheres regelt die Verordnung."),
     ("ProbG", "§ 2 Abs. 1 Satz 2", "² Zweiter Satz vom 3. Mai."),
     ("ProbG", "§ 2 Abs. 2a", "(2a) Eingeschoben."),
+    ("ProbG", "§ 2 Abs. 2 Nr. 1 b", "b) im Labor,"), ("ProbG", "§ 2 Abs. 2 bis 2a", "(2) Es gelten:\n1. die Probe\n"
+     "   a) im Feld,\n   b) im Labor,\n2. das Muster.\nNäheres regelt die Verordnung.\n\n(2a) Eingeschoben."),
+    ("BGB", "§ 434 Abs. 2 Nr. 1 bis 2", "1. die vereinbarte Beschaffenheit hat,\n2. sich für die nach dem Vertrag "
+                                        "vorausgesetzte Verwendung eignet und"),
+    ("BGB", "§ 433 BGB Abs. 1 Satz 2", "Der Verkäufer hat dem Käufer die Sache frei von Sach- und Rechtsmängeln zu "
+                                       "verschaffen."),
     ("ProbG", "§ 1 Satz 1", "Das Gesetz gilt am 1. Januar 2020 gem. Abs. 2 Nr. 3 und § 5."),
     ("ProbG", "§ 1 Satz 2", "Es gilt auch danach, z. B. im Mai."),
     ("ProbG", "§ 1 Abs. 1 Satz 3", "Eine Fläche von 5 m² und CO₂ zählen mit."),
@@ -126,7 +132,8 @@ def test_a_part_is_just_that_part(box: Toolbox, law: str, paragraph: str, words:
     ("BGB", "foo", "'foo' is no reference that is understood"),
     ("BGB", "", "no reference"),
     ("BGB", "§ 433 Abs. 1 Hs. 2", "no reference"),
-    ("BGB", "§ 433 StGB", "no reference"),
+    ("BGB", "§ 433 StGB", "'§ 433 StGB' names another law than BGB"),
+    ("GG", "Präambel", "GG has no Präambel"), ("BGB", "§ 433 Abs. 1 und 5", "there is no Abs. 5"),
     ("XYZ", "1", "'XYZ' is not among the imported statutes (BGB, GG, HGB, ProbG, StGB); if it is a German federal law: "
                  "python -m moe laws import XYZ"),
     ("DSGVO", "Art. 6", "law of the European Union, which the official collection of German statutes does not have"),
@@ -151,8 +158,9 @@ def test_with_nothing_imported_each_tool_says_how_to_import(
 
 def test_a_file_that_cannot_be_read_is_a_tool_s_error(tmp_path: Path) -> None:
     (tmp_path / "laws.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(ToolError, match="cannot be read now"):
+    with pytest.raises(ToolError, match="cannot be read now") as caught:
         quote(Toolbox(TOOLS, Setting(laws=Laws(tmp_path / "laws.sqlite"))), "BGB", "1")
+    assert caught.value.status == 503
 
 
 @pytest.mark.parametrize(("paragraph", "labels"), [
@@ -179,6 +187,58 @@ def test_a_number_that_stands_under_several_articles_needs_the_article(box: Tool
     assert "has § 5 several times, under Art 232 Übergang; Art 233" in refusal(box, "ProbG", "§ 5")
     assert quote(box, "ProbG", "Art. 233 § 5").body == "Die zweite."
     assert "has no Art. 234 § 5" in refusal(box, "ProbG", "Art 234 § 5")
+
+
+def test_a_norm_under_an_article_keeps_it(box: Toolbox) -> None:
+    found = quote(box, "ProbG", "Art. 233 § 5")
+    assert found.text.startswith("Art. 233 § 5 ProbG, Zweite") and found.result["paragraph"] == "Art 233 § 5"
+    assert found.source.startswith("https://www.gesetze-im-internet.de/probg_2009/art_233__5.html")
+
+
+def test_a_label_with_an_article_in_it_is_that_of_a_paragraph(tmp_path: Path) -> None:
+    law = Statute("x", "XG", "X", [Text("Art 1 § 3", "", "<P>Drei.</P>"), Text("Art 1 § 4", "", "<P>Vier.</P>"),
+                                   Text("Anlage II", "", "<P>Zwei.</P>"), Text("Schlussformel", "", "<P>Ende.</P>")])
+    with open_laws(tmp_path, [law]) as store:
+        box = Toolbox(TOOLS, Setting(laws=store))
+        assert quote(box, "XG", "Art. 1 § 4").body == "Vier."
+        assert quote(box, "XG", "Anlage 2").body == "Zwei."
+        assert quote(box, "XG", "Schlussformel").body == "Ende."
+        assert refusal(box, "XG", "Art. 1") == "Art. 1 XG is divided into §§; name one of them, as Art 1 § 3"
+
+
+def test_several_parts_of_one_norm_are_given_with_its_page(box: Toolbox) -> None:
+    found = quote(box, "BGB", "§ 433 Abs. 1 und 2")
+    assert [each["part"]["reference"] for each in found.result["norms"]] == ["Abs. 1", "Abs. 2"]
+    assert "(2) Der Käufer ist verpflichtet" in found.body and "/__433.html" in found.source
+
+
+def test_a_sentence_that_cannot_be_told_apart_is_given_with_all_of_its_paragraph(tmp_path: Path) -> None:
+    words = "(1) Es gilt die Verordnung (ABl. L 119, S. 1) so. Zwei."
+    with open_laws(tmp_path, [Statute("x", "XG", "X", [Text("§ 1", "", f"<P>{words}</P>")])]) as store:
+        found = quote(Toolbox(TOOLS, Setting(laws=store)), "XG", "§ 1 Abs. 1 Satz 1")
+    assert found.body == found.result["part"]["text"] == words
+    assert found.text.startswith("§ 1 Abs. 1 XG (") and "Satz 1 ist nicht herausgelöst" in found.text
+    assert found.result["part"]["reference"] == "Abs. 1"
+
+
+def test_a_heading_with_the_very_word_does_not_hide_the_others(tmp_path: Path) -> None:
+    law = Statute("x", "XG", "X", [Unit("010", "Abschnitt 1", "Mietrecht"), Text("§ 1", "", "<P>Eins.</P>")])
+    with open_laws(tmp_path, [law, BGB]) as store:
+        found = Toolbox(TOOLS, Setting(laws=store)).call("legal_search_laws", {"query": "Mietrecht"})
+    assert [hit["law"] for hit in found.result["results"]] == ["XG", "BGB", "BGB"]
+
+
+@pytest.mark.parametrize("query", ["Strasse", "straße", "Kaeufer", "Uebergangsvorschrift"])
+def test_words_are_found_however_their_letters_are_written(tmp_path: Path, query: str) -> None:
+    law = Statute("x", "XG", "X", [Text("§ 1", "", "<P>Straße der Käufer nach der Übergangsvorschrift.</P>")])
+    with open_laws(tmp_path, [law]) as store:
+        box = Toolbox(TOOLS, Setting(laws=store))
+        assert box.call("legal_fulltext_search", {"law": "", "query": query}).result["count"] == 1
+
+
+def test_a_query_in_quotes_is_shown_in_one_pair_of_them(box: Toolbox) -> None:
+    found = box.call("legal_fulltext_search", {"law": "BGB", "query": '"Treu und Glauben"'}, language="de")
+    assert found.text.startswith("1 Norm im BGB zu „Treu und Glauben“")
 
 
 def test_a_subject_is_found_through_headings_and_says_where(box: Toolbox) -> None:

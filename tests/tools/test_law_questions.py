@@ -36,7 +36,8 @@ def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recogniser]
     ("zeig mir § 823 Abs. 1 BGB", "Schadensersatzpflicht", "de"), ("Wortlaut von § 434 BGB", "Sachmangel", "de"),
     ("what does § 242 BGB say", "Leistung nach Treu und Glauben", "en"),
     ("¿qué dice el § 242 BGB?", "Leistung nach Treu und Glauben", "es"),
-    ("bgb 242", "Leistung nach Treu und Glauben", "de"),
+    ("bgb 242", "Leistung nach Treu und Glauben", "de"), ("§ 242BGB", "Leistung nach Treu und Glauben", "de"),
+    ("gg 1", "", "de"), ("§ 433 BGB Abs. 2", "Vertragstypische Pflichten beim Kaufvertrag", "de"),
     ("Bürgerliches Gesetzbuch § 434", "Sachmangel", "de"), ("Section 434 of the German BGB", "Sachmangel", "en"),
 ])
 def test_a_look_up_is_answered_in_its_language(recogniser: Recogniser, prompt: str, title: str, language: str) -> None:
@@ -47,7 +48,9 @@ def test_a_look_up_is_answered_in_its_language(recogniser: Recogniser, prompt: s
 
 @pytest.mark.parametrize("prompt", [
     "Was bedeutet § 242 BGB für meinen Vertrag?", "Erkläre § 242 BGB", "§ 242", "§ 242 XYZ", "§ 9999 BGB",
-    "Art. 17 DSGVO", "§ 242 BGB und was folgt daraus?", "§ 433 Abs. 7 BGB", "Wie verhält sich § 433 BGB zu § 535 BGB?",
+    "Art. 17 DSGVO", "§ 242 BGB und was folgt daraus?", "§ 433 Abs. 7 BGB", "§ 242 StGB Österreich", "§ 242 BGB a.F.",
+    "Was steht in § 242 BGB (alte Fassung)?", "§ 433 BGB-E", "Was steht in § 1 Abs. 1 und 5 HGB?",
+    "Wie verhält sich § 433 BGB zu § 535 BGB?",
 ])
 def test_what_is_more_than_a_look_up_or_not_imported_is_the_expert_s(recogniser: Recogniser, prompt: str) -> None:
     assert recogniser.answer(prompt) is None
@@ -75,7 +78,9 @@ def test_citations_within_a_prompt_are_grounded_in_their_order(recogniser: Recog
 
 @pytest.mark.parametrize("prompt", [
     "Das steht in § 5 des Vertrags.", "Siehe Art. 5 unserer Satzung", "§ 1 BGBX", "see article 1 of this text",
-    "Part 242 BGB", "§§ 433 ff. BGB sind lang",
+    "Part 242 BGB", "§§ 433 ff. BGB sind lang", "Ist § 242 StGB (Österreich) streng?", "§ 433 BGB-E vs. heute?",
+    "Gilt § 242 BGB a.F. noch?", "Was regelte die alte Fassung von § 242 BGB?", "Gilt § 242 StGB in der Schweiz?",
+    "Der Entwurf des § 242 BGB ist gut", "Vergleiche § 433 Abs. 1 und 5 BGB bitte", "Erkläre Art. 1 Abs. 2 und 20 GG",
 ])
 def test_what_is_no_certain_citation_is_not_grounded(recogniser: Recogniser, prompt: str) -> None:
     assert recogniser.find(prompt) == []

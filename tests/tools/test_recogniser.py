@@ -21,7 +21,7 @@ def double(number: int, *, setting: Setting) -> Outcome:
     """Doubles a number."""
     if number == 13:
         raise ToolError("unlucky")
-    return Outcome(result=number * 2, text=str(number * 2))
+    return Outcome(result=number * 2, text=str(number * 2), is_whole=number != 17)
 
 
 def read(question: Question) -> Asked | None:
@@ -53,6 +53,11 @@ def recogniser(*readers: Reader, disabled: bool = False) -> Recogniser:
 def test_politeness_is_no_part_of_a_question(prompt: str) -> None:
     answered = recogniser().answer(prompt)
     assert answered is not None and answered.outcome.result == 8
+
+
+def test_an_answer_that_somebody_has_to_judge_is_none_and_no_fact_either() -> None:
+    assert recogniser().answer("double 17") is None
+    assert recogniser().find("why is double 17 less than double 18?")[0].words == "double 18"
 
 
 @pytest.mark.parametrize("prompt", ["", "double 4 and explain", "why double 4", "double 13", "double", "?" * 5000])

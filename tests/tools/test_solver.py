@@ -116,3 +116,18 @@ def test_an_equation_that_sympy_never_ends_with_is_given_up(worker: Worker) -> N
     with pytest.raises(ToolError):
         solve_equation("(x+1)^60 + (x-2)^59*pi = sqrt(2)", setting=Setting(solver=worker))
     assert time.monotonic() - begun < 2 + 1
+
+
+def test_one_that_was_ended_while_idle_is_replaced_unseen() -> None:
+    worker = Worker()
+    try:
+        for _ in range(3):
+            assert worker.solve("factorize", QUICK)
+            child = worker._child
+            assert child is not None
+            child.kill()
+            child.wait()
+            child.returncode = None  # as it looks to whoever asks before the system has noticed
+        assert worker.solve("factorize", QUICK)
+    finally:
+        worker.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -78,6 +80,36 @@ def test_an_unknown_version_is_refused_with_those_that_are_served(server: Live) 
 def test_what_is_no_json_is_a_parse_error(server: Live, body: bytes) -> None:
     reply = say(server, body)
     assert (reply.status, error_code(reply), reply.json["id"]) == (400, -32700, None)
+
+
+@pytest.mark.parametrize("text", ["half a pair \\ud800", "\\udc00", "\\uD83D\\u0041"])
+def test_a_text_is_taken_to_the_letter_or_not_at_all(server: Live, text: str) -> None:
+    """Its digest would be that of something else."""
+    body = (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"hash_text","arguments":{"text":"'
+            + text.encode() + b'"}}}')
+    reply = say(server, body)
+    assert (reply.status, error_code(reply)) == (400, -32700)
+    assert "pair" in reply.json["error"]["message"]
+
+
+def test_whole_pairs_and_escaped_backslashes_are_no_halves(server: Live) -> None:
+    for text in ("\U0001f389", "\\ud800", "\ufffd"):
+        reply = ask(server, "tools/call", {"name": "base64_codec", "arguments": {"text": text}})
+        assert base64.b64decode(reply.json["result"]["structuredContent"]["result"]).decode() == text
+
+
+def test_what_is_refused_before_it_is_read_is_refused_in_json_rpc(tmp_path: Path) -> None:
+    config = {"rate_limit": {"requests_per_minute": 2, "exempt": []}, "server": {"max_body_bytes": 1_000_000}}
+    with live_server(tmp_path, config=config, experts=[ECHO]) as live:
+        large = say(live, b" " * 2_000_000)
+        assert (large.status, error_code(large), large.json["id"]) == (413, -32600, None)
+        evil = say(live, {}, Origin="http://evil.example")
+        assert (evil.status, error_code(evil)) == (403, -32600)
+        for _ in range(3):
+            reply = ask(live, "tools/call", {"name": "calculate", "arguments": {"expression": "1+1"}})
+        assert (reply.status, error_code(reply), reply.json["id"]) == (429, -32600, None)
+        assert reply.headers["retry-after"]
+        assert say(live, {}).headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("message", [
@@ -161,6 +193,8 @@ def test_there_are_no_sessions_and_no_streams(server: Live, method: str) -> None
 @pytest.mark.parametrize(("accept", "status"), [
     (OMIT, 200), ("*/*", 200), ("application/json", 200), ("application/json, text/event-stream", 200),
     ("application/*", 200), ("text/event-stream", 406), ("text/html", 406), ("garbage", 406),
+    ("application/json;q=0, text/event-stream", 406), ("*/*;q=0.1, application/json;q=0", 406),
+    ("text/*, */*;q=0.1", 200),
 ])
 def test_whoever_can_read_json_is_answered(server: Live, accept: str, status: int) -> None:
     reply = say(server, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, Accept=accept)

@@ -89,12 +89,17 @@ def test_what_is_beyond_floats_stays_exact(server: Live) -> None:
     assert [factor["prime"] for factor in told["result"]["factors"]] == [193707721, 761838257287]
 
 
-def test_a_megabyte_of_text_passes_whatever_json_makes_of_it(server: Live) -> None:
-    text = "ü\x01" * 500_000
-    told = use(server, "hash_text", {"text": text}).json  # six bytes for each character
-    assert told["result"] == hashlib.sha256(text.encode()).hexdigest()
+def test_half_a_character_is_refused_rather_than_replaced(server: Live) -> None:
+    reply = post(server, "/v1/tools/hash_text", b'{"text": "\\ud800"}')
+    assert (reply.status, "half a character" in reply.message) == (400, True)
+
+
+def test_a_megabyte_of_text_passes_and_no_more(server: Live) -> None:
+    text = "a" * 1_000_000
+    assert use(server, "hash_text", {"text": text}).json["result"] == hashlib.sha256(text.encode()).hexdigest()
     longer = use(server, "hash_text", {"text": text + "x"})
     assert (longer.status, longer.json["error"]["param"]) == (400, "$.text")
+    assert use(server, "hash_text", {"text": text + "x" * 50_000}).status == 413
     assert_serves(server)
 
 

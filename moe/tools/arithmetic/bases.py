@@ -26,6 +26,8 @@ _TEXTS = {
     "es": "{value} (base {old}) es {result} en base {new}",
 }
 
+_IN_TENS = {"en": "decimal: {}", "de": "dezimal: {}", "es": "decimal: {}"}
+
 
 @tool("arithmetic")
 def number_base(
@@ -46,7 +48,8 @@ def number_base(
     number = _read(digits, base, setting.language)
     result = sign * bool(number) + _write(number, to_base)
     shown = {"value": sign + digits, "old": base, "result": localise(result, setting.language), "new": to_base}
-    steps = () if 10 in (base, to_base) else (f"decimal: {sign}{_write(number, 10)}",)
+    plain = localise(f"{sign}{_write(number, 10)}", setting.language)
+    steps = () if 10 in (base, to_base) else (_IN_TENS[setting.language].format(plain),)
     return Outcome(result=result, text=_TEXTS[setting.language].format_map(shown), steps=steps)
 
 

@@ -43,7 +43,8 @@ def percent_change(old: int | float | str, new: int | float | str, *, setting: S
     text = _TEXTS[setting.language][0 if percent > 0 else 1 if percent < 0 else 2].format_map(signs)
     number = exact(percent) if percent.denominator == 1 else write(percent)
     difference = exact(after - before) if (after - before).denominator == 1 else write(after - before)
-    steps = (f"({write(after)} - {write(before)}) / {write(abs(before))} * 100 = {write(percent)}",)
+    working = f"({write(after)} - {write(before)}) / {write(abs(before))} * 100 = {write(percent)}"
+    steps = (localise(working, setting.language),)
     return Outcome(result={"percent": number, "difference": difference}, text=text, steps=steps)
 
 

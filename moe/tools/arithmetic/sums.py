@@ -8,7 +8,8 @@ from fractions import Fraction
 from ..base import Outcome, Setting, tool
 from ..numbers import SHOWN_DIGITS, decimal_text, localise, round_text
 from .evaluation import work_out
-from .grammar import parse
+from .grammar import Parser
+from .tokens import find_notation, tokenise
 
 MOST_PLACES = 60
 _SHOWN_CHARS = 200
@@ -24,11 +25,12 @@ def calculate(expression: str, *, setting: Setting) -> Outcome:
 
     expression: the expression, numbers written in English, German or Spanish
     """
-    value, is_exact = work_out(parse(_END.sub("", expression), setting.language))
+    tokens = tokenise(_END.sub("", expression), setting.language)
+    value, is_exact = work_out(Parser(tokens).parse())
     result = write(value) if is_exact else round_text(value, SHOWN_DIGITS)
     is_whole = is_exact and Fraction(result) == value
     shown = _shorten(" ".join(_END.sub("", expression).split()))
-    text = f"{shown} {'=' if is_whole else '≈'} {localise(result, setting.language)}"
+    text = f"{shown} {'=' if is_whole else '≈'} {localise(result, find_notation(tokens, setting.language))}"
     ratio = f"{value.numerator}/{value.denominator}"
     steps = (f"{shown} = {ratio}",) if is_exact and not is_whole and len(ratio) <= MOST_PLACES else ()
     return Outcome(result=result, text=text, steps=steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Literal
 
@@ -53,6 +53,7 @@ _WITH_COMMAS = re.compile(rf"(?:{_DIGITS}(?:[.,][0-9]+)*|[.,][0-9]+)(?:e[+-]?[0-
 _WITHOUT = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:e[+-]?[0-9]{1,4}(?![0-9.a-z]))?(?![0-9.])")
 _BLANKS = re.compile(r"\s+")
 _CHAIN = re.compile(r"[0-9],[0-9]+,[0-9]")
+_UNKNOWN = re.compile(r"(?<![a-z])x\s*\Z")
 _LEADING_ZERO = re.compile(r"(?<![0-9.,])0[0-9]")
 _PHRASES = sorted({*CONSTANTS, *FUNCTIONS, *MARKS, *FRACTIONS}, key=len, reverse=True)
 _WORDS = re.compile("|".join(
@@ -76,13 +77,22 @@ def tokenise(text: str, language: Language) -> list[Token]:
     """Raises ToolError for what is no part of an expression, Ambiguous for numbers that may be two."""
     if len(text) > LONGEST:
         raise ToolError(f"an expression of more than {LONGEST} characters")
-    rough = list(_scan(text.lower(), language))
+    folded = text.lower()
+    if _UNKNOWN.search(folded):
+        raise ToolError("'x' has no value here: solve_equation solves for it")
+    rough = list(_scan(folded, language))
     numbers = [token.text for token in rough if token.kind == "number" and token.text not in FRACTIONS]
     written = agree(numbers, language)
     if written is None:
         raise Ambiguous("points and commas are both used for decimals")
     is_settled = agree(numbers, "en") == "de"
     return [_with_value(token, written, is_settled=is_settled) for token in rough]
+
+
+def find_notation(tokens: Iterable[Token], language: Language) -> Language:
+    """How the numbers of an expression are written; what shows nothing leaves it to `language`."""
+    numbers = [token.text for token in tokens if token.kind == "number" and token.text not in FRACTIONS]
+    return agree(numbers, language) or language
 
 
 def _with_value(token: Token, language: Language, *, is_settled: bool) -> Token:

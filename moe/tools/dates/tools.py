@@ -37,7 +37,7 @@ def date_diff(date1: str, date2: str, *, setting: Setting) -> Outcome:
         "years": span.years, "months": span.months, "remaining_days": span.rest, "business_days": span.working,
     }
     text = writing.write_span(first, last, span, setting.language)
-    return Outcome(result=result, text=text, steps=(writing.write_rule(setting.language),))
+    return Outcome(result=result, text=text, body=writing.write_rule(first, span, setting.language))
 
 
 @tool("dates")
@@ -61,7 +61,8 @@ def date_add(
     given = [(years, "year"), (months, "month"), (weeks, "week"), (days, "day"), (business_days, "working")]
     counts = [each for each in given if each[0]] or [(0, "day")]
     text = writing.write_sum(base, counts, day, setting.language)
-    return Outcome(result={"base_date": base.isoformat()} | _facts(day), text=text)
+    return Outcome(result={"base_date": base.isoformat()} | _facts(day), text=text,
+                   body=writing.write_holidays(setting.language) if business_days else "")
 
 
 @tool("dates")

@@ -31,6 +31,14 @@ _RULES = {
     "de": "Der erste Tag zählt nicht mit, der letzte schon; Feiertage sind von den Arbeitstagen nicht abgezogen.",
     "es": "El primer día no se cuenta y el último sí; los festivos no se descuentan de los días laborables.",
 }
+_WITH_FIRST = {"en": "Counting the first day too it is {}.", "de": "Mit dem ersten Tag sind es {}.",
+               "es": "Contando también el primer día son {}."}
+_HOLIDAYS = {
+    "en": "Working days are those from Monday to Friday; the first day is not counted, and public holidays are not "
+          "taken out.",
+    "de": "Arbeitstage sind die von Montag bis Freitag; der erste Tag zählt nicht mit, Feiertage sind nicht abgezogen.",
+    "es": "Los días laborables van de lunes a viernes; el primer día no se cuenta y los festivos no se descuentan.",
+}
 
 
 def write_date(day: date, language: Language) -> str:
@@ -76,9 +84,17 @@ def write_span(first: date, last: date, span: Span, language: Language) -> str:
     return f"{told}; " + _OF_THEM[language].format(write_count(span.working, "working", language))
 
 
-def write_rule(language: Language) -> str:
-    """How the days of a span are counted."""
-    return _RULES[language]
+def write_rule(first: date, span: Span, language: Language) -> str:
+    """How the days of a span are counted, and what they are otherwise."""
+    told = write_count(span.days + 1, "day", language)
+    if first.weekday() < 5:
+        told += f", {write_count(span.working + 1, 'working', language)}"
+    return f"{_RULES[language]} {_WITH_FIRST[language].format(told)}"
+
+
+def write_holidays(language: Language) -> str:
+    """Which days working days are."""
+    return _HOLIDAYS[language]
 
 
 def write_sum(base: date, counts: Sequence[tuple[int, str]], day: date, language: Language) -> str:

@@ -13,6 +13,7 @@ _OR = {"en": "or", "de": "oder", "es": "o"}
 _NONE = {"en": "no solution", "de": "keine Lösung", "es": "sin solución"}
 _NO_REAL = {"en": "no real solution", "de": "keine reelle Lösung", "es": "sin solución real"}
 _ALL = {"en": "true for every {x}", "de": "wahr für jedes {x}", "es": "se cumple para todo {x}"}
+_FOR_ALL = {"en": "for every {}", "de": "für jedes {}", "es": "para todo {}"}
 _TURN = {"en": "plus any multiple of 2π", "de": "plus jedes Vielfache von 2π", "es": "más cualquier múltiplo de 2π"}
 _NEAR = {"en": "found numerically between -100 and 100", "de": "numerisch gefunden zwischen -100 und 100",
          "es": "hallado numéricamente entre -100 y 100"}
@@ -35,7 +36,7 @@ def tell(question: str, unknowns: list[str], found: Found, language: Language) -
     if kind == "system":
         result |= {"solutions": [{x: value(each[x]) for x in unknowns} for each in found["solutions"]],
                    "exact": [{x: formula(each[x]) for x in unknowns} for each in found["solutions"]]}
-        told = [", ".join(_equal(x, each[x], language) for x in unknowns) for each in found["solutions"]]
+        told = [_each(unknowns, each, language) for each in found["solutions"]]
     else:
         result |= {"solutions": [value(each) for each in found["solutions"]],
                    "exact": [formula(each) for each in found["solutions"]]}
@@ -76,6 +77,13 @@ def _complex(told: Found) -> str:
     if not real:
         return f"{sign if sign == '-' else ''}{size}i"
     return f"{round_text(real)} {sign} {size}i"
+
+
+def _each(unknowns: list[str], solution: Mapping[str, Found], language: Language) -> str:
+    """ "x = 1 - y for every y": what stays free is no solution by itself."""
+    free = [x for x in unknowns if solution[x]["exact"] == x]
+    told = ", ".join(_equal(x, solution[x], language) for x in unknowns if x not in free)
+    return f"{told} {_FOR_ALL[language].format(', '.join(free))}" if free else told
 
 
 def _equal(x: str, told: Found, language: Language) -> str:

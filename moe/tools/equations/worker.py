@@ -74,6 +74,7 @@ class Worker:
         self._limit_s = limit_s
         self._gate = _Queue()
         self._child: subprocess.Popen[bytes] | None = None
+        self._is_starting = False
         self._closed = False
 
     @property
@@ -86,15 +87,21 @@ class Worker:
         """Raises ToolError, and ToolTimeout after `limit_s`, in which the time it takes to start is not counted; who
         waits for others until little of that is left is told so, and ends nobody's process."""
         deadline = time.monotonic() + self._limit_s
-        if not self._gate.enter(self._limit_s * MOST_WAITED):
+        if not self._enter():
             raise ToolTimeout(BUSY)
         try:
             begun = time.monotonic()
-            child = self._ready()
+            deadline = max(deadline, begun + self._limit_s * (1 - MOST_WAITED))
+            sent = msgspec.json.encode({"task": task, "arguments": arguments}) + b"\n"
+            child = self._hand_over(sent)
             deadline += time.monotonic() - begun
-            return self._ask(child, msgspec.json.encode({"task": task, "arguments": arguments}) + b"\n", deadline)
+            return self._await(child, deadline)
         finally:
             self._gate.leave()
+
+    def _enter(self) -> bool:
+        """Whether it came to its turn; one that the process's start is waited for is patient."""
+        return self._gate.enter(self._limit_s * MOST_WAITED) or (self._is_starting and self._gate.enter(START_S))
 
     def warm(self) -> None:
         """Starts the process, so that the first task need not wait for it."""
@@ -122,6 +129,13 @@ class Worker:
         if self._child is not None and self._child.poll() is None:
             return self._child
         self._end()
+        self._is_starting = True
+        try:
+            return self._begin()
+        finally:
+            self._is_starting = False
+
+    def _begin(self) -> subprocess.Popen[bytes]:
         try:
             self._child = _start()
         except OSError as error:
@@ -134,9 +148,22 @@ class Worker:
             raise ToolError("the solver has ended")
         return self._child
 
-    def _ask(self, child: subprocess.Popen[bytes], sent: bytes, deadline: float) -> Any:
+    def _hand_over(self, sent: bytes) -> subprocess.Popen[bytes]:
+        """The process that has the task; one that somebody ended while it was idle is replaced."""
+        child = self._ready()
         try:
             _write(child, sent)
+        except OSError:
+            self._end()
+            child = self._ready()
+            try:
+                _write(child, sent)
+            except OSError as error:
+                raise ToolError("the solver cannot be reached") from error
+        return child
+
+    def _await(self, child: subprocess.Popen[bytes], deadline: float) -> Any:
+        try:
             line = _read_line(child, deadline)
         except OSError:
             line = b""

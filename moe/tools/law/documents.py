@@ -12,10 +12,14 @@ from ...store.statute import Law, Norm, Section
 from .sheet import flatten, read_footnotes, read_paragraphs
 
 MOST_BYTES = 300 << 20
+LONGEST_NAME = 200
+LONGEST_TITLE = 5_000
 
 _LABEL = re.compile(r"(?:\(X+\) )?(§§?|Art(?:ikel)?\.?|Anlagen?|Anhang|Anhänge)(?: |$)"
                     r"(?:(\d{1,5}(?: ?[a-z]{1,2}(?!\w))?|[IVX]+[a-z]?|[A-Z])"
-                    r"(?:(?: bis |(?:, \d+\w*)*(?:,| und) )(\d{1,5}(?: ?[a-z]{1,2}(?!\w))?))?)?(?![\w.])")
+                    r"(?:(?: bis |(?:, \d+\w*)*(?:,| und| u\.) )(?:§ )?(\d{1,5}(?: ?[a-z]{1,2}(?!\w))?))?)?(?![\w.])")
+_UNDER = re.compile(r"Art(?:ikel)?\.? (\d+[a-z]?|[IVX]+) (?=§)")
+_ARTICLE = re.compile(r"Art(?:ikel)?\.? (\d+[a-z]?|[IVX]+)(?!\w)")
 _KINDS = {"§": "§", "§§": "§", "Anlage": "Anlage", "Anlagen": "Anlage", "Anhang": "Anhang", "Anhänge": "Anhang"}
 _OPTIONS = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_tree": False,
             "remove_comments": True, "remove_pis": True}
@@ -98,6 +102,9 @@ class _Reader:
         head = self._head
         if not head.get("abbreviation") or not self._norms:
             raise BadStatute("it is no statute in the form of gesetze-im-internet.de (gii-norm.dtd)")
+        if max(len(head["abbreviation"]), len(head["official"])) > LONGEST_NAME or len(head["title"]) > LONGEST_TITLE:
+            raise BadStatute(f"its abbreviation is longer than {LONGEST_NAME} characters, or its title than "
+                             f"{LONGEST_TITLE}")
         sections = tuple(Section(level=each.level, heading=each.heading, first=labels[0] if labels else "",
                                  last=labels[-1] if labels else "") for each, labels in self._sections)
         return Law(
@@ -122,6 +129,9 @@ class _Reader:
     def _add(self, label: str, title: str, paragraphs: list[str], element: Any) -> None:
         kind, number, until = read_label(label)
         headings = tuple(heading for heading, *_ in self._path)
+        under = next((found[1] for each in reversed(headings) if (found := _ARTICLE.match(each))), "")
+        if kind == "§" and under and not _UNDER.match(label):
+            label = f"Art {under} {label}"
         text = element.find("textdaten/text")
         self._norms.append(Norm(
             kind=kind, number=number, until=until, label=label, title=title, headings=headings,
@@ -140,7 +150,8 @@ class _Reader:
 
 def read_label(label: str) -> tuple[str, str, str]:
     """The kind, the number and the last number of a norm by what stands over it: "§§ 3 bis 5" is ("§", "3", "5")."""
-    found = _LABEL.match(label)
+    under = _UNDER.match(label)
+    found = _LABEL.match(label, under.end() if under else 0)
     if not found:
         return "", "", ""
     kind = _KINDS.get(found[1], "Art")

@@ -9,9 +9,12 @@ from typing import Any
 
 from lxml import etree
 
-from .parts import INDENT
+from .sentences import INDENT
 
 _SPACES = re.compile(r"\s+")
+# What would move the cursor of a terminal or turn the words around.
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_AS_IT_STANDS = "\0"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _BREAKING = frozenset(("BR", "row", "pre", "Title", "Ident", "P", "Split"))
@@ -68,10 +71,16 @@ class _Sheet:
 
     def cut(self) -> list[str]:
         """All lines as one text, none where there are no words; the sheet is empty then."""
-        told = [(depth, _SPACES.sub(" ", "".join(pieces)).strip()) for depth, pieces in self._lines]
+        told = [(depth, _tidy("".join(pieces))) for depth, pieces in self._lines]
         self._lines = [(0, [])]
         lines = [INDENT * depth + text for depth, text in told if text]
         return ["\n".join(lines)] if lines else []
+
+
+def _tidy(text: str) -> str:
+    """One line; the columns of what is set as it stands are kept."""
+    plain = _HIDDEN.sub("", text)
+    return plain.rstrip() if text.startswith(_AS_IT_STANDS) else _SPACES.sub(" ", plain).strip()
 
 
 def _write(element: Any, sheet: _Sheet, depth: int) -> None:
@@ -81,6 +90,11 @@ def _write(element: Any, sheet: _Sheet, depth: int) -> None:
         sheet.say(html.unescape(element.text))
     elif tag in ("SUP", "SUB"):
         sheet.say(_spell_script(element, is_raised=tag == "SUP"))
+    elif tag == "pre":
+        for line in "".join(element.itertext()).strip("\r\n").splitlines():
+            sheet.turn(depth)
+            sheet.say(f"{_AS_IT_STANDS}{line}")
+        sheet.turn(depth)
     elif tag == "DL":
         _write_list(element, sheet, depth)
     elif isinstance(tag, str):
@@ -152,4 +166,4 @@ def flatten(element: Any) -> str:
             pieces.append(each.text or "")
         if each is not element:
             pieces.append(each.tail or "")
-    return _SPACES.sub(" ", "".join(pieces)).strip()
+    return _tidy("".join(pieces))

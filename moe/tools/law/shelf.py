@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,7 +19,16 @@ EUROPEAN = frozenset(("dsgvo", "dsgv", "ds gvo", "eu dsgvo", "gdpr", "rgpd", "da
                       "datenschutzgrundverordnung", "aeuv", "euv", "rom i vo", "rom ii vo", "eugvvo", "ki vo",
                       "ai act"))
 MOST_NAMED = 12
+_ARTICLE = re.compile(r"Art(?:ikel)?\.? (\d+[a-z]?|[IVX]+)(?!\w)", re.IGNORECASE)
+_SEVERAL = re.compile(r"^(?:Art \w+ )?(?:§§|Anlagen|§ ?\d+\w* (?:und|u\.|bis))")
 _PREFIXES = {"§": "__", "Art": "art_", "Anlage": "anlage_", "Anhang": "anhang_"}
+
+
+class Unreadable(ToolError):
+    """The statutes are there and cannot be read: the server's fault, not the caller's."""
+
+    status = 503
+    code = "laws_unreadable"
 
 
 @contextmanager
@@ -30,7 +40,7 @@ def open_book(setting: Setting) -> Iterator[LawBook]:
             raise ToolError(f"no statutes are imported here yet; to import some: {IMPORT} BGB StGB HGB GG")
         yield book
     except NotStored as error:
-        raise ToolError("the imported statutes cannot be read now; the server's log says why") from error
+        raise Unreadable("the imported statutes cannot be read now; the server's log says why") from error
 
 
 def require_card(book: LawBook, law: str) -> LawCard:
@@ -58,10 +68,19 @@ def tell_source(card: LawCard, norm: Norm | None = None, language: Language | No
     """Where it was taken from, for a norm on the official site its own page; in a language, with the day too."""
     source = card.source
     if norm is not None and source.endswith("/") and norm.number and norm.kind in _PREFIXES and \
-            not norm.label.startswith("§§"):
-        source = f"{source}{_PREFIXES[norm.kind]}{norm.number}.html"
+            not _SEVERAL.search(norm.label):
+        article = find_article(norm)
+        source = f"{source}{f'art_{article}' if article else ''}{_PREFIXES[norm.kind]}{norm.number}.html"
     return source if language is None else f"{source} ({tell_when(card, language)})"
 
 
 def tell_when(card: LawCard, language: Language) -> str:
     return RETRIEVED[language].format(spell_date(card.retrieved, language))
+
+
+def find_article(norm: Norm) -> str:
+    """The number of the article under which a § stands, "" where it stands under none."""
+    if norm.kind != "§":
+        return ""
+    places = (norm.label, *reversed(norm.headings))
+    return next((found[1] for place in places if (found := _ARTICLE.match(place))), "")

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from ...errors import ToolError
-from ...store.law_names import fold
-from .parts import split_sentences
+from ...store.law_names import fold, spell_umlauts
+from .sentences import split_sentences
 
 LONGEST = 300
 MOST_WORDS = 20
@@ -30,9 +30,9 @@ class Query:
             raise ToolError('the query has no word; give words that must all occur, or a phrase in "quotes"')
         if len(self.terms) > MOST_WORDS:
             raise ToolError(f"the query has more than {MOST_WORDS} words")
-        self.strict = " ".join(f'"{term}"' for term in self.terms)
-        self.loose = " ".join(f'"{term}"{"*" if len(term) >= SHORTEST_STEM else ""}' for term in self.terms)
-        self._folded = tuple(f" {fold(term)}" for term in self.terms)
+        self.strict = " AND ".join(_any_of(term, "") for term in self.terms)
+        self.loose = " AND ".join(_any_of(term, "*" if len(term) >= SHORTEST_STEM else "") for term in self.terms)
+        self._folded = tuple(tuple(f" {fold(each)}" for each in spellings(term)) for term in self.terms)
 
     def show(self, paragraphs: Sequence[str]) -> str:
         """The sentence in which most of the words occur, the first of those."""
@@ -43,4 +43,16 @@ class Query:
 
     def _count(self, sentence: str) -> int:
         folded = f" {fold(sentence)}"
-        return sum(term in folded for term in self._folded)
+        return sum(any(each in folded for each in term) for term in self._folded)
+
+
+def spellings(term: str) -> tuple[str, ...]:
+    """A word as it may stand in a law: "Straße" as "Strasse", "Käufer" as "Kaeufer", and the other way round. The
+    index knows no accents."""
+    plain = spell_umlauts(term)
+    sharp = tuple(each.replace("ss", "ß") for each in (term, plain))
+    return tuple(dict.fromkeys((term, plain, *sharp, term.replace("ß", "ss"), plain.replace("ß", "ss"))))
+
+
+def _any_of(term: str, ending: str) -> str:
+    return "(" + " OR ".join(f'"{each}"{ending}' for each in spellings(term)) + ")"

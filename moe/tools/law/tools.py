@@ -8,21 +8,24 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ...errors import ToolError
-from ...store.law_names import fold
+from ...store.law_names import fold, spell_umlauts
 from ...store.statute import LawCard, Norm, Section
-from ..base import LawBook, Outcome, Setting, Tool, tool
+from ..base import Language, Outcome, Setting, Tool, tool
 from ..numbers import quote
-from .parts import pick_part
-from .references import Reference, read_references, read_whole
+from .finding import check_same, find_meant, read_meant
+from .parts import NotSingledOut, pick_part
+from .references import Reference
 from .shelf import open_book, require_card, tell_source, tell_when
 from .snippets import Query
-from .wording import SEARCHED, SHOWN, SUMMARY, TITLES
+from .wording import SEARCHED, SHOWN, SUMMARY, TITLES, UNCERTAIN
 
 MOST_NORMS = 50
-MOST_FOLLOWING = 20
 MOST_NAMED = 4
 SHORTEST_STEM = 4
 
+# A phrase alone: the line that tells of it has quotes of its own.
+_PHRASE = re.compile(r'\s*"([^"]+)"\s*')
+_QUOTED = re.compile("[\"„“»«]([^\"„“”»«]+)[\"“”»«]")
 _SUBJECT = re.compile(r"(.{3,}?)(?:s|en|n)?(?:recht|rechts|gesetze?|vertrag|vertrage|verhaltnis|verhaltnisse)")
 
 
@@ -40,10 +43,8 @@ def legal_search_laws(
     if not words:
         raise ToolError("the query has no word")
     with open_book(setting) as book:
-        laws, sections = book.search_titles([[word] for word in words])
+        laws, sections = book.search_titles([_widen(word) for word in words])
         named = book.find_law(query)
-        if not laws and not sections:
-            laws, sections = book.search_titles([_widen(word) for word in words])
     if named:
         laws = [named, *(card for card in laws if card.id != named.id)]
     laws = sorted(laws, key=lambda card: (card is not named, _rank(f"{card.abbreviation} {card.title}", words)))
@@ -52,7 +53,7 @@ def legal_search_laws(
               sorted(sections, key=lambda pair: (_rank(pair[1].heading, words), pair[1].level))]
     shown = found[:max_results]
     result = {"query": fold_query(query), "count": len(found), "results": shown}
-    text = TITLES[setting.language](fold_query(query), len(found), len(shown))
+    text = TITLES[setting.language](_unquote(query), len(found), len(shown))
     return Outcome(result=result, text=text, body="\n".join(map(_tell_hit, shown)))
 
 
@@ -91,13 +92,15 @@ def legal_get_paragraph(law: str, paragraph: str, *, setting: Setting) -> Outcom
     paragraph: what is wanted, as "242", "§ 312a", "Art. 20a", "Anlage 1", "§ 1 Abs. 2 Nr. 3", "§§ 433-435" or
       "§§ 433 ff."
     """
-    references = _read(law, paragraph)
+    references, named = read_meant(paragraph)
     with open_book(setting) as book:
         card = require_card(book, law)
-        found = [(reference, norm) for reference in references for norm in _find(book, card, reference)]
+        if named:
+            check_same(book, card, named, paragraph)
+        found = [(reference, norm) for reference in references for norm in find_meant(book, card, reference)]
     if len(found) > MOST_NORMS:
         raise ToolError(f"these are {len(found)} norms; at most {MOST_NORMS} are given at once")
-    told = [_quote(card, norm, reference) for reference, norm in found]
+    told = [_quote(card, norm, reference, setting.language) for reference, norm in found]
     labels = [label for label, _, _ in told]
     shared = _describe(card)
     first = found[0][1]
@@ -109,10 +112,14 @@ def legal_get_paragraph(law: str, paragraph: str, *, setting: Setting) -> Outcom
         result = shared | {"count": len(told), "norms": [each for _, _, each in told]}
         body = "\n\n".join(f"{label} {norm.title}".strip() + f"\n{words}"
                            for (label, words, _), (_, norm) in zip(told, found, strict=True))
-        title, source = "", tell_source(card, None, setting.language)
+        is_one = len({norm.id for _, norm in found}) == 1
+        title = first.title if is_one else ""
+        source = tell_source(card, first if is_one else None, setting.language)
     name = ", ".join(labels) if len(labels) <= MOST_NAMED else f"{labels[0]} – {labels[-1]}"
     text = SHOWN[setting.language](f"{name} {card.abbreviation}", title, tell_when(card, setting.language))
-    return Outcome(result=result, text=text, body=body, source=source)
+    notes = [each["part"]["note"] for _, _, each in told if "note" in each.get("part", ())]
+    return Outcome(result=result, text="; ".join((text, *dict.fromkeys(notes))), body=body, source=source,
+                   is_whole=not notes)
 
 
 @tool("law")
@@ -137,7 +144,8 @@ def legal_fulltext_search(
     hits = [_identify(each, norm) | {"snippet": wanted.show(norm.paragraphs) or norm.title}
             for each, norm in found]
     name = card.abbreviation if card else ""
-    text = SEARCHED[setting.language](fold_query(query), name, count, len(hits))
+    phrase = _PHRASE.fullmatch(query)
+    text = SEARCHED[setting.language](fold_query(phrase[1] if phrase else query), name, count, len(hits))
     lines = [f"{hit['paragraph']} {hit['law']} {hit['title']}".rstrip() + f"\n{hit['snippet']}" for hit in hits]
     result = {"query": fold_query(query), "law": name, "count": count, "results": hits}
     return Outcome(result=result, text=text, body="\n\n".join(lines),
@@ -149,65 +157,39 @@ def fold_query(query: str) -> str:
     return quote(" ".join(query.split()), 300)
 
 
-def _read(law: str, paragraph: str) -> tuple[Reference, ...]:
-    """The law may be named with the paragraph once more."""
-    references, rest = read_references(paragraph)
-    if references and rest and fold(rest) == fold(law):
-        return references
-    return read_whole(paragraph)
+def _unquote(query: str) -> str:
+    """Without quotes of its own around it, for a line that sets some."""
+    shown = fold_query(query)
+    found = _QUOTED.fullmatch(shown)
+    return found[1] if found else shown
 
 
-def _find(book: LawBook, card: LawCard, reference: Reference) -> list[Norm]:
-    """The norms that are meant, at least one. Raises ToolError."""
-    kind = reference.kind or card.kind
-    found = book.find_norms(card, kind, reference.number, reference.until)
-    if reference.within:
-        found = [norm for norm in found if any(_is_article(each, reference.within) for each in norm.headings)]
-    if not found:
-        raise ToolError(_miss(book, card, reference, kind))
-    if reference.until:
-        return found
-    if len(found) > 1:
-        found = [norm for norm in found if norm.number == reference.number.casefold()] or found
-    if len(found) > 1 and found[0].headings != found[-1].headings:
-        places = "; ".join(" > ".join(norm.headings[-2:]) for norm in found)
-        raise ToolError(f"{card.abbreviation} has {found[0].label} several times, under {places}; name the article "
-                        "too, as in Art. 229 § 1")
-    if reference.following:
-        found += book.find_following(card, found[0], 1 if reference.following == 1 else MOST_FOLLOWING)
-    return found
-
-
-def _miss(book: LawBook, card: LawCard, reference: Reference, kind: str) -> str:
-    sign = {"Art": "Art."}.get(kind, kind)
-    asked = f"{sign} {reference.number}".strip()
-    asked = f"Art. {reference.within} {asked}" if reference.within else asked
-    asked = f"{asked} to {reference.until}" if reference.until else asked
-    other = [each for each in book.find_kinds(card, reference.number) if each != kind]
-    hint = f"; it has {' and '.join(f'{each} {reference.number}' for each in other)}" if other else ""
-    return f"{card.abbreviation} has no {asked} (as retrieved on {card.retrieved}){hint}"
-
-
-def _is_article(heading: str, number: str) -> bool:
-    return bool(re.match(rf"art(?:ikel)?\.? {re.escape(number)}(?!\w)", heading, re.IGNORECASE))
-
-
-def _quote(card: LawCard, norm: Norm, reference: Reference) -> tuple[str, str, dict[str, Any]]:
+def _quote(card: LawCard, norm: Norm, reference: Reference, language: Language) -> tuple[str, str, dict[str, Any]]:
     """What it is called, the words asked for, and all that is known of it."""
     whole = "\n\n".join(norm.paragraphs)
     result = _identify(card, norm) | {"text": whole, "place": list(norm.headings)}
     result |= {name: words for name, words in (("footnotes", norm.footnotes), ("notes", norm.notes)) if words}
-    label = norm.label.replace("Art ", "Art. ") if norm.kind == "Art" else norm.label
+    label = re.sub(r"^Art (?=[\dIVX])", "Art. ", norm.label)
     if not reference.has_part:
         return label, "\n\n".join(filter(None, (whole, norm.footnotes))), result
-    named = " ".join(f"{sign} {value}" for sign, value in (
-        ("Abs.", reference.paragraph), ("Satz", reference.sentence), ("Nr.", reference.item),
-        ("Buchst.", reference.letter)) if value)
+    named = _name_part(reference)
     try:
         words = pick_part(norm.paragraphs, reference)
+    except NotSingledOut as fault:
+        above = f"Abs. {reference.paragraph}" if reference.paragraph else ""
+        note = UNCERTAIN[language].format(named.removeprefix(above).strip())
+        part = {"reference": above, "text": fault.words, "asked": named, "note": note}
+        return f"{label} {above}".strip(), fault.words, result | {"part": part}
     except ToolError as error:
         raise ToolError(f"{label} {card.abbreviation}: {error.message}") from error
     return f"{label} {named}", words, result | {"part": {"reference": named, "text": words}}
+
+
+def _name_part(reference: Reference) -> str:
+    named = " ".join(f"{sign} {value}" for sign, value in (
+        ("Abs.", reference.paragraph), ("Satz", reference.sentence), ("Nr.", reference.item),
+        ("Buchst.", reference.letter)) if value)
+    return f"{named}–{reference.last}" if reference.last else named
 
 
 def _identify(card: LawCard, norm: Norm) -> dict[str, Any]:
@@ -227,13 +209,15 @@ def _place(section: Section) -> dict[str, Any]:
 def _widen(word: str) -> list[str]:
     """A word, and what it begins with where it is a compound for a field of law: "mietrecht" is about "miet…"."""
     found = _SUBJECT.fullmatch(word)
-    return [word, f" {found[1]}"] if found and len(found[1]) >= SHORTEST_STEM - 1 else [word]
+    forms = [word, f" {found[1]}"] if found and len(found[1]) >= SHORTEST_STEM - 1 else [word]
+    return list(dict.fromkeys((*forms, *map(spell_umlauts, forms))))
 
 
 def _rank(text: str, words: list[str]) -> int:
     """0 where all words stand alone, more where they are parts of others."""
     padded = f" {fold(text)} "
-    return sum(0 if f" {word} " in padded else 1 if f" {word}" in padded else 2 for word in words)
+    return sum(0 if f" {word} " in padded else 1 if f" {word}" in padded else 2 if word in padded else 3
+               for word in words)
 
 
 def _tell_hit(hit: dict[str, Any]) -> str:

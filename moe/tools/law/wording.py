@@ -11,6 +11,12 @@ from ..base import Language
 RETRIEVED: Mapping[Language, str] = {"en": "retrieved on {}", "de": "abgerufen am {}", "es": "consultado el {}"}
 _DATES: Mapping[Language, str] = {"en": "%Y-%m-%d", "de": "%d.%m.%Y", "es": "%d/%m/%Y"}
 
+UNCERTAIN: Mapping[Language, str] = {
+    "en": "{} is not singled out: the sentences cannot be told apart with certainty, so this is all of it",
+    "de": "{} ist nicht herausgelöst: Die Sätze lassen sich nicht mit Sicherheit trennen, dies ist das Ganze",
+    "es": "{} no se ha separado: las frases no se distinguen con certeza, por lo que se da el texto entero",
+}
+
 
 def spell_date(day: str, language: Language) -> str:
     """A day of the store as people write it."""

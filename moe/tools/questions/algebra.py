@@ -25,7 +25,7 @@ _ASK: dict[Language, str] = {
     "es": r"(?:(?:cuál es|cual es|cuáles son|cuales son|calcula|calcular|calcule|halla|hallar|encuentra|determina|dame|"
           r"di|cuánto es|cuánto vale|obtén)(?: por favor)? )?(?:el |los |la )?",
 }
-_AND = r"(?: ?, ?(?:and |und |y |e )?| and | und | y | e | & )"
+_AND = r"(?: ?, ?(?:and |und |y |e )?| and | und | y | e | & | )"
 _PAIR = r"(?:of |von |de |for |für |para |between |zwischen |entre |aus )?(?:the numbers |den zahlen |los números )?" \
         rf"\(?(?P<a>-?{_WHOLE}){_AND}(?P<b>-?{_WHOLE})\)?"
 _GCD: dict[Language, str] = {

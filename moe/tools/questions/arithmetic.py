@@ -9,7 +9,7 @@ from ...errors import ToolError
 from ..arithmetic.grammar import Parser
 from ..arithmetic.tokens import Token, tokenise
 from ..base import Language
-from . import bases, percents
+from . import bases, looks, percents
 from .question import Asked, Finder, Question, Reader, fold, is_unsettled
 from .spelling import loosen
 from .sums import GROUP, find_sums
@@ -49,17 +49,27 @@ _CUE = re.compile(r"[0-9].*[-+*/^×·÷−–:!²³%(]|[0-9] ?x ?[0-9]|[-√(] ?
                   r"factorial|zum|im|al)")
 _MARKS = frozenset({"+", "-", "*", "/", "//", "^", "mod", "²", "³", "off"})
 _SETTLED = frozenset({"^", "²", "³", "mod", "//", "off"})
+_ENGLISH = re.compile(r"\b(?:of|times|divided|multiplied|percent|per cent|squared|cubed|root|half)\b")
 _GERMAN = re.compile(r"\b(?:von|vom|aus|mal|hoch|geteilt|durch|prozent|wurzel|hälfte|fakultät|quadratwurzel|zum|im)\b")
 _SPANISH = re.compile(r"\b(?:de|del|por|ciento|entre|dividido|elevado|raíz|mitad|más|menos|al)\b")
+_WORDS: tuple[tuple[Language, re.Pattern[str]], ...] = (("de", _GERMAN), ("es", _SPANISH), ("en", _ENGLISH))
+# Thousands or thousandths, by who writes them; nobody writes three zeros behind a decimal point.
+_POINTED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}\.[0-9]{3}(?![0-9.,])")
+_GROUPED = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2},[0-9]{3}(?![0-9.,])")
+_ROUND = re.compile(r"[0-9][.,]000(?![0-9.,])")
 _CURRENCY = re.compile(r"(?<![\w.,])[$€£] ?(?=[0-9])|(?<=[0-9]) ?(?:[€$£]|euros?|dollars?|d[oó]lares|pounds)(?![\w.,])",
                        re.IGNORECASE)
 _SAME_MONEY = str.maketrans("edp", "€$£")
 _REMAINDER = re.compile(r"[0-9](?: % |%)[0-9]")
+_BY = re.compile(r"x|\bpor\b(?! ciento)")
+_DIVIDED = re.compile(r"[0-9] (?:divided by|geteilt durch|dividido (?:por|entre)) [0-9]")
 _SHOUTED = re.compile(r"[0-9)] ?!+ *[?.!]*$")
 
 
 def _read_sum(question: Question) -> Asked | None:
     folded = question.folded
+    if looks.is_item(folded):
+        return None
     language, is_strong, start = _find_lead(folded)
     end = len(folded)
     if start and (tail := _TAIL.search(folded, start)):
@@ -69,26 +79,47 @@ def _read_sum(question: Question) -> Asked | None:
     if article := _ARTICLE.match(folded, start):
         start = article.end()
     text = question.text[start:end].strip()
-    if not text or not _OPERATOR.search(fold(text)) and not _SHOUTED.search(question.whole):
+    is_shouted = bool(_SHOUTED.search(question.whole))
+    if looks.is_no_sum(text) or not (text and _OPERATOR.search(fold(text)) or is_shouted):
         return None
-    text = _drop_money(text)
-    small = fold(text)
-    language = language or ("de" if _GERMAN.search(small) else "es" if _SPANISH.search(small) else None)
-    if GROUP.search(text) if language is None else is_unsettled(text, language):
+    settled = _settle(text, language)
+    if settled is None:
         return None
-    language = language or "en"
-    if _SHOUTED.search(question.whole):
+    text, language = settled
+    if is_shouted:
         if not (start and is_strong and text.isdigit()) or question.whole.rstrip("?. ").endswith("!!"):
             return None
         text += "!"
+    return _ask(text, language, is_strong=is_strong, has_lead=bool(start))
+
+
+def _ask(text: str, language: Language, *, is_strong: bool, has_lead: bool) -> Asked | None:
     try:
         tokens = tokenise(text, language)
         Parser(tokens).parse()
     except ToolError:
         return None
-    if not _is_sure(tokens, text, is_strong=is_strong, has_lead=bool(start)):
+    is_sure = _is_sure(tokens, text, is_strong=is_strong, has_lead=has_lead)
+    return Asked("calculate", {"expression": text}, language) if is_sure else None
+
+
+def _settle(text: str, language: Language | None) -> tuple[str, Language] | None:
+    """The sum as its language writes it, which its words tell where the question does not; None where a number may be
+    thousands or thousandths."""
+    plain = _drop_money(text)
+    small = fold(plain)
+    spoken = language or next((each for each, words in _WORDS if words.search(small)), None)
+    if not GROUP.search(plain):
+        return plain, spoken or "en"
+    if spoken is None or is_unsettled(plain, spoken):
         return None
-    return Asked("calculate", {"expression": text}, language)
+    if spoken == "en":
+        return None if _POINTED.search(plain) and (language is None or _ROUND.search(plain)) else (plain, spoken)
+    if _GROUPED.search(plain) and (language is None or _ROUND.search(plain)):
+        return None
+    if plain != text and language is not None:
+        plain = _POINTED.sub(lambda group: group[0].replace(".", ""), plain)
+    return plain, spoken
 
 
 def _drop_money(text: str) -> str:
@@ -115,6 +146,9 @@ def _is_sure(tokens: list[Token], text: str, *, is_strong: bool, has_lead: bool)
     if not (_MARKS.intersection(marks) or _REMAINDER.search(text) or functions or "!" in marks or "of" in marks):
         return False
     if _may_be_read_otherwise(tokens, marks, functions):
+        return False
+    if any(mark.text == "%" and left.kind == right.kind == "number" and left.value < right.value
+           for left, mark, right in zip(tokens, tokens[1:], tokens[2:], strict=False)):
         return False
     if ":" in text and not re.fullmatch(r"[0-9.,]+ : [0-9.,]+", text):
         return False
@@ -164,7 +198,8 @@ def _is_no_idiom(tokens: list[Token], marks: list[str], text: str, *, has_lead: 
             and second <= 100 if second else False
     if set(signs) <= {"-"} and (" " not in text or not has_lead):
         return ("%" in marks and " " in text) or (has_lead and bool(re.search(r"[0-9][.,][0-9]", text)))
-    if not has_lead and (set(signs) == {"/"} or re.search(r"x|\bpor\b(?! ciento)", fold(text))):
+    small = fold(text)
+    if not has_lead and (set(signs) == {"/"} and not _DIVIDED.search(small) or _BY.search(small)):
         return False
     return text.replace(" ", "") not in ("50+1", "50/50", "24/7", "9/11") or "(" in marks
 

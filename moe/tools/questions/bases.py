@@ -78,7 +78,7 @@ def _guess(folded: str) -> Language:
             r"\b(?:what|convert|as|to|in)\b", folded):
         return "es"
     return "de" if re.search(r"\b(?:was|wie|wandle|konvertiere|schreibe?|als|ins|im|zur|nach|von)\b|"
-                             r"z", folded) else "en"
+                             r"z|bin(?:ä|ae)r|oktal|dualzahl|dualsystem", folded) else "en"
 
 
 READERS: tuple[Reader, ...] = (Reader(_BASE_CUE, _read_base),)

@@ -17,6 +17,9 @@ _UNITS: Mapping[Language, Mapping[str, str]] = {
     "es": {"days": "día días dia dias", "weeks": "semana semanas", "months": "mes meses", "years": "año años",
            "business_days": "día_laborable días_laborables día_hábil días_hábiles"},
 }
+# Where days from Monday to Friday are asked for.
+WORKING = (r"\b(?:business|work(?:ing)?)[ -]?days?\b|\b(?:arbeits|werk)tage?n?\b|"
+           r"\bd[ií]as? (?:laborable|h[áa]bil)")
 UNITS: Mapping[Language, Mapping[str, str]] = {
     language: {word.replace("_", " "): unit for unit, words in units.items() for word in words.split()}
     for language, units in _UNITS.items()
@@ -136,7 +139,7 @@ SINCE = _make(
     how old am i if i was born (?:on )?{a}
     """,
     de=r"""
-    wie ?viele? {de} sind seit (?:dem )?{a} vergangen
+    wie ?viele? {de}(?: sind)?(?: es)? seit (?:dem )?{a}(?: vergangen| her)?
     wie ?viele? {de} seit (?:dem )?{a} vergangen sind
     wie ?viele? {de} ist (?:der )?{a} her
     wie ?viele? {de} liegt (?:der )?{a} zurück
@@ -147,7 +150,7 @@ SINCE = _make(
     es=r"""
     cu[aá]nt[oa]s {es} (?:han pasado|pasaron|hace) desde {a}
     cu[aá]nto tiempo (?:ha pasado|pas[oó]) desde {a}
-    cu[aá]ntos años tiene (?:alguien|una persona) (?:que nació|nacid[oa]) {a}
+    (?:cu[aá]ntos años|qué edad) tiene (?:alguien|una persona) (?:que nació|nacid[oa]) {a}
     cu[aá]ntos años tengo si nací {a}
     """,
 )

@@ -12,7 +12,7 @@ from ..dates.hours import read_time
 from ..dates.reading import read_date
 from ..dates.words import FEASTS, MONTHS, NEAR
 from ..dates.zones import Zone, read_zone
-from .date_phrases import ADD, AMOUNT, DAY, DIFF, NOW_IN, NUMBERS, SINCE, TODAY, UNITS, UNTIL, ZONE, Patterns
+from .date_phrases import ADD, AMOUNT, DAY, DIFF, NOW_IN, NUMBERS, SINCE, TODAY, UNITS, UNTIL, WORKING, ZONE, Patterns
 from .question import Asked, Finder, Question, Reader, fold
 
 # Before, not everybody's calendar was today's.
@@ -49,7 +49,14 @@ def _coming(words: str, language: Language) -> str | None:
     return f"next {words}"
 
 
+# Whoever says "from … to" means the first of the working days too, or not.
+_WHOLE_WORKING = re.compile(rf"(?=.*(?:{WORKING}))(?=.*\b(?:from|vom|von|desde|del?) .*"
+                            r"\b(?:to|until|till|bis|hasta|al?) )")
+
+
 def _read_diff(question: Question) -> Asked | None:
+    if _WHOLE_WORKING.match(question.folded):
+        return None
     for language, found in _matches(DIFF, question):
         if asked := _ask_diff(_slot(found["a"], language), _slot(found["b"], language), language):
             return asked
@@ -104,7 +111,7 @@ def _read_day(question: Question) -> Asked | None:
 
 def _read_zone(question: Question) -> Asked | None:
     for language, found in _matches(ZONE, question):
-        if asked := _ask_zone(found.groupdict(), language):
+        if asked := _ask_zone(found.groupdict(), _tongue(found["t"]) or language):
             return asked
     for language, found in _matches(NOW_IN, question):
         there = _zone(found["p"])
@@ -112,6 +119,13 @@ def _read_zone(question: Question) -> Asked | None:
             arguments = {"time": "now", "from_timezone": "UTC", "to_timezone": there.name}
             return Asked("timezone_convert", arguments, language)
     return None
+
+
+def _tongue(time: str) -> Language | None:
+    """Of a time of day, where a word stands in it that only one language has."""
+    if re.search(r"\buhr\b|mitternacht|mittag", time):
+        return "de"
+    return "es" if re.search(r"\bhoras\b|\bde la\b|medio|media", time) else None
 
 
 def _ask_zone(words: Mapping[str, str | None], language: Language) -> Asked | None:
@@ -172,9 +186,17 @@ _LASTING = re.compile(
     r"noches?|tiempo|duración|duró|plazos?|per[ií]odos?|edad)\b")
 
 
+# Where days are counted otherwise than the tool does: both ends, no leap days, or only some of them.
+_OTHERWISE = re.compile(
+    r"\b(?:inclu|inkl|einschlie(?:ß|ss)|mitgez|mitz[äa]hl|exclu|exklu|ausschlie(?:ß|ss)|leap|bisiest|julian|weekend|"
+    r"schalt(?:tag|jahr))|\bboth (?:days|dates|ends)|\bbeide[nr]? (?:tage|daten|grenz)|\bambos\b|"
+    r"\b36[05]\b|\bthrough\b|\bwochenend|\bfines? de semana|"
+    rf"{WORKING}")
+
+
 def _find_pairs(text: str) -> Iterator[tuple[str, Asked]]:
     folded = fold(text)
-    if not _LASTING.search(folded):
+    if not _LASTING.search(folded) or _OTHERWISE.search(folded):
         return
     for language, pattern in _PAIRS:
         for found in pattern.finditer(folded):
@@ -190,7 +212,7 @@ def _reader(cue: str, read: Callable[[Question], Asked | None]) -> Reader:
 READERS: tuple[Reader, ...] = (
     _reader(r"days?\b|weeks\b|years\b|difference\b|how (?:old|long)\b|tagen?\b|wochen\b|jahren?\b|"
             r"wie (?:alt|lange)\b|d[ií]as\b|semanas\b|a[ñn]os\b|tiempo\b|falta\b|zeit(?:raum|spanne)|abstand|"
-            r"dauer|unterschied|period|interval", _read_diff),
+            r"dauer|unterschied|period|interval|edad\b", _read_diff),
     _reader(r"\b(?:days?|weeks?|months?|years?|(?:arbeits)?tage?n?|wochen?|monate?n?|jahre?n?|d[ií]as?|semanas?|mes|"
             r"meses|años?)\b", _read_add),
     _reader(r"day\b|date\b|\bweek\b|tag\b|woche\b|\bkw\b|datum\b|\bd[ií]a\b|\bsemana\b|\bfecha\b", _read_day),

@@ -7,6 +7,7 @@ import re
 from ...errors import ToolError
 from ..base import Language
 from ..equations.grammar import parse, symbols
+from . import looks
 from .question import Asked, Question, Reader, is_unsettled
 from .spelling import Phrase
 
@@ -73,6 +74,8 @@ _SOLVE: dict[Language, tuple[str, ...]] = {
 _JOINED = re.compile(r"(?<=[0-9A-Za-z)²³]) (?:and|und|y) (?=[-+0-9A-Za-z(])")
 _LETTERS = re.compile(r"[^\W\d_²³¹]+")
 _KNOWN = frozenset(("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "abs", "pi", "π"))
+# Of the base ten to some, of the base e to others.
+_LOGARITHM = re.compile(r"(?<![a-z])log(?![a-z0-9_])", re.IGNORECASE)
 _RELATION = re.compile(r"[=<>≤≥≠]")
 _SOLVE_PATTERNS = {language: tuple(map(Phrase, those)) for language, those in _SOLVE.items()}
 # Where no word asks for it: one equation in x, y or z that is no assignment.
@@ -82,7 +85,7 @@ _SIDE = re.compile(r"[ (]*[xyz][ )]*")
 
 
 def _read_equation(question: Question) -> Asked | None:
-    if not _RELATION.search(question.folded):
+    if not _RELATION.search(question.folded) or looks.is_item(question.folded):
         return None
     for language, patterns in _SOLVE_PATTERNS.items():
         for pattern in patterns:
@@ -111,7 +114,7 @@ def _read_alone(question: Question) -> Asked | None:
 def _equation(text: str, variable: str, language: Language) -> Asked | None:
     """None unless it can be read as mathematics to the last letter."""
     equation = _JOINED.sub("; ", text.strip(" .,:"))
-    if is_unsettled(equation, language) or any(
+    if looks.is_no_sum(equation) or _LOGARITHM.search(equation) or is_unsettled(equation, language) or any(
             len(run) > 1 and run not in _KNOWN for run in _LETTERS.findall(equation)):
         return None
     try:

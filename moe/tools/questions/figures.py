@@ -26,8 +26,18 @@ _WORDS = {
                                                            "rango intercuartílico",
     "quartiles": "quartiles, quartile, cuartiles", "q1": "first quartile, erste quartil, primer cuartil",
     "q3": "third quartile, dritte quartil, tercer cuartil",
-    "sum": "sum, total, summe, suma", "min": "minimum, minimalwert, mínimo", "max": "maximum, maximalwert, máximo",
+    "sum": "sum, total, summe, suma", "min": "minimum, min, minimalwert, mínimo",
+    "max": "maximum, max, maximalwert, máximo",
 }
+# The others are German, and so are a few of these.
+_ENGLISH = ("mean, average, arithmetic mean, avg, median, mode, standard deviation, sample standard deviation, "
+            "std dev, population standard deviation, variance, sample variance, population variance, range, "
+            "interquartile range, quartiles, first quartile, third quartile, sum, total, minimum, min, maximum, max")
+_SPANISH = ("media, media aritmética, promedio, mediana, moda, desviación estándar, desviación típica, "
+            "desviación estándar poblacional, varianza, varianza poblacional, rango, recorrido, "
+            "rango intercuartílico, cuartiles, primer cuartil, tercer cuartil, suma, total, mínimo, min, máximo, max")
+_SPOKEN: tuple[tuple[Language, frozenset[str]], ...] = (
+    ("en", frozenset(map(flatten, _ENGLISH.split(", ")))), ("es", frozenset(map(flatten, _SPANISH.split(", ")))))
 _OPERATIONS = {flatten(word): name for name, words in _WORDS.items() for word in words.split(", ")}
 _NAMED = "|".join(sorted((word for words in _WORDS.values() for word in words.split(", ")), key=len, reverse=True))
 _OPS = rf"(?P<op>(?:{_NAMED})(?:(?:,| and|,? und| y)(?: the| die| der| das| den| la| el)? (?:{_NAMED})){{0,4}})"
@@ -63,12 +73,21 @@ def _read_statistics(question: Question) -> Asked | None:
         found = pattern.fullmatch(question.folded)
         if not found:
             continue
+        language = _guess(question.folded, found, language)
         numbers = _read_list(found["data"], language)
         if numbers is None or is_unsettled(found["data"], language):
             return None
         names = [f"p{found['share']}"] if found["share"] else _name_operations(found["op"])
         return Asked("statistics_calc", {"data": numbers, "operations": ",".join(names)}, language)
     return None
+
+
+def _guess(folded: str, found: re.Match[str], language: Language) -> Language:
+    """The one that has all the words, where beside them stands nothing but the numbers."""
+    if found["share"] or (folded[:found.start("op")] + folded[found.end("op"):found.start("data")]).strip(" :[({"):
+        return language
+    names = {flatten(_ARTICLES.sub("", word)) for word in _AND.split(found["op"])}
+    return next((spoken for spoken, words in _SPOKEN if names <= words), language)
 
 
 def _name_operations(words: str) -> list[str]:
@@ -111,7 +130,7 @@ def _may_be_grouped(items: Sequence[str]) -> bool:
 
 READERS: tuple[Reader, ...] = (
     Reader(re.compile(r"mean|average|avg|median|mod[eua]|devia|desvia|std|varian|quart|per[cz]e|mittel|durchschn|"
-                      r"standardab|"
-                      r"zentral|media|promedio|cuart|range|rang|spannw|recorr|sum|total|m[ií]nim|maxim|máxim"),
+                      r"standardab|zentral|min of|max of|"
+                      r"media|promedio|cuart|range|rang|spannw|recorr|sum|total|m[ií]nim|maxim|máxim"),
            _read_statistics),
 )

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from ..base import Language
+from ..law.finding import join_apart
 from ..law.references import SIGN, read_references
-from .question import Asked, Finder, Question, Reader
+from .question import Asked, Finder, Question, Reader, fold
 
 LONGEST_LAW = 80
 LONGEST_CITED = 160
@@ -68,10 +69,21 @@ _SEARCHES = _compile((
            rf"in (?:the )?(?:german )?(?P<law>.+)"),
     ("es", rf"(?:d[oó]nde (?:aparece|está|figura)|busca) {_QUOTED} en (?:el |la )?(?P<law>.+)"),
 ))
+# The law of another country, anywhere in a prompt; one that is no longer or not yet in force, beside a citation.
+_ABROAD = re.compile(r"österreich|oesterreich|austria|schweiz|switzerland|swiss|suiz|liechtenstein|\bö(?:stgb|abgb)|"
+                     r"\babgb\b|\bddr\b|\bgdr\b|\bat-?(?:stgb|recht)|\bch-?recht", re.IGNORECASE)
+_OLD = re.compile(
+    r"\b[an]\. ?f\b|\baf\b|(?:alte|früher|damalige|ursprüngliche|vorherige|künftige|neue|ehemalige)[rns]?e?[nrs]? "
+    r"(?:fassung|version|wortlaut)|fassung (?:von|vom|bis|vor)|i\. ?d\. ?f\b|in der fassung|"
+    r"(?:ref|reg|gesetz)?entwurf\w* (?:de[rs]|zu[mr]?|von|eines)|\(?(?:ref|reg)-?e\b|"
+    r"\bold version|former version|versión anterior|antigua|draft of", re.IGNORECASE)
+_DRAFT = re.compile(r"-?E\b|-Entw|[ (]+(?:Entwurf|RefE|RegE|draft|borrador|alt\b|aF\b|a\. ?F|nF\b)|-alt\b")
+NEARBY = 50
 # Codes that are cited without a sign: "BGB 242".
 _CODES = (r"bgb|stgb|hgb|zpo|stpo|gvg|estg|ustg|aktg|gmbhg|inso|vwvfg|vwgo|stvo|stvg|betrvg|kschg|burlg|arbzg|bdsg|"
           r"urhg|markeng|uwg|gwb|famfg|egbgb|tzbfg|baugb|aufenthg|asylg|sgb [ivx]{1,4}")
 _BARE = re.compile(rf"(?P<law>{_CODES}) (?P<number>[0-9]{{1,4}}[a-z]?)")
+_BARE_ARTICLE = re.compile(r"gg (?P<number>[0-9]{1,3}[a-z]?)")
 _LINK = re.compile(r"(?:(?:des|der|dem|vom|im|in der|aus dem|of the|of|in the|from the|del|de la|de) )?",
                    re.IGNORECASE)
 _LAW = re.compile(r"[^\W\d_][\w.-]*(?: [\w.-]+){0,7}")
@@ -86,7 +98,7 @@ _NAMED = re.compile(r"(?:(?:des|der|vom|im|of the|of|in the|del|de la|de) )?(?:d
 
 def read_paragraph(question: Question) -> Asked | None:
     """"Was steht in § 433 Abs. 1 BGB?", "§ 242 BGB"."""
-    if len(question.text) > LONGEST_ASKED:
+    if len(question.text) > LONGEST_ASKED or _ABROAD.search(question.text) or _OLD.search(question.text):
         return None
     for language, pattern in _ASKED:
         found = pattern.fullmatch(question.folded)
@@ -98,6 +110,9 @@ def read_paragraph(question: Question) -> Asked | None:
 
 
 def read_bare(question: Question) -> Asked | None:
+    article = _BARE_ARTICLE.fullmatch(question.folded)
+    if article:
+        return Asked("legal_get_paragraph", {"law": "gg", "paragraph": f"Art. {article['number']}"}, "de")
     found = _BARE.fullmatch(question.folded)
     return Asked("legal_get_paragraph", {"law": found["law"], "paragraph": f"§ {found['number']}"}, "de") \
         if found else None
@@ -128,7 +143,10 @@ def read_search(question: Question) -> Asked | None:
 def _read_citation(text: str, language: Language) -> Asked | None:
     """A reference with its law after it, or before it."""
     references, rest = read_references(text)
-    if references and references[0].kind:
+    if references and (references[0].kind or references[0].name):
+        apart = join_apart(text)
+        if apart:
+            return _ask(_read_law(apart[1]), apart[0], language) if _read_law(apart[1]) else None
         law = _read_law(rest)
         return _ask(law, text[:len(text) - len(rest)], language) if law else None
     for cut in islice(_LEADING.finditer(text), 3):
@@ -156,11 +174,30 @@ def _guess(folded: str) -> Language:
     return "es" if re.match(r"(?:el |la )?(?:artículo|articulo|sección|seccion)", folded) else "de"
 
 
+# The words that were law once are not stored.
+_FORMER = re.compile(
+    r"\balte[nrs]? (?:fassung|version|recht|wortlaut|rechtslage|gesetz)|\ba\. ?f\.|\baf\b|\bfrüher\w*|\bdamal\w*|"
+    r"(?<!wie )\balt\b|[a-z]{3} (?:18|19|20)[0-9]{2}\b|\behemal\w*|\bhistorisch\w*|\bursprünglich\w*|\bvorherige\w*|"
+    r"\bgalt(?:en)?\b|\blautete|\baufgehoben\w*|\b(?:reform|änderung)\b|"
+    r"\b(?:old|older|former|previous|earlier|prior|historic\w*|original|repealed|outdated|amended) (?:german )?"
+    r"(?:version|wording|text|law|form|bgb|code)|\bused to (?:say|read)|\bformerly\b|"
+    r"\b(?:versión|redacción|texto) (?:antigu|anterior|original|históric|previ|derogad)\w*|\bantigu[oa]\b|\bderogad\w*|"
+    r"\bbis (?:zum )?(?:[0-9. ]{3,12})?(?:19|20)[0-9]{2}\b|\b(?:in|im jahr|vor|before|until|stand|antes de|hasta|en) "
+    r"(?:18|19|20)[0-9]{2}\b")
+
+
 def find_citations(text: str) -> Iterator[tuple[str, Asked]]:
+    if _FORMER.search(fold(text)):
+        return
+    if _ABROAD.search(text):
+        return
     for found in islice(_CITED.finditer(text), MOST_CITED):
         chunk = text[found.start():found.start() + LONGEST_CITED].partition("\n")[0]
         references, rest = read_references(chunk)
         named = _NAMED.match(rest)
+        end = found.start() + len(chunk) - len(rest) + (named.end() if named else 0)
+        if _DRAFT.match(text, end) or _OLD.search(text, max(found.start() - NEARBY, 0), end + NEARBY):
+            continue
         if references and named and not references[-1].until and not references[-1].following:
             paragraph = chunk[:len(chunk) - len(rest)].strip()
             words = chunk[:len(chunk) - len(rest) + named.end()].strip()
@@ -168,10 +205,10 @@ def find_citations(text: str) -> Iterator[tuple[str, Asked]]:
 
 
 _SIGNED = re.compile(r"§|\bart(?:ikel|icle|[ií]culo)?s?\.? ?[0-9]|\bparagra(?:ph|f)e?n? [0-9]|\bsection [0-9]|"
-                     r"\bp[aá]rrafo [0-9]|\banlage [0-9]|\bsecci[oó]n [0-9]")
+                     r"\bp[aá]rrafo [0-9]|präambel|eingangsformel|schlussformel|\banlage [0-9]|\bsecci[oó]n [0-9]")
 READERS: tuple[Reader, ...] = (
     Reader(_SIGNED, read_paragraph),
-    Reader(re.compile(r"^[a-z]{3,9} (?:[ivx]{1,4} )?[0-9]{1,4}[a-z]?$"), read_bare),
+    Reader(re.compile(r"^[a-z]{2,9} (?:[ivx]{1,4} )?[0-9]{1,4}[a-z]?$"), read_bare),
     Reader(re.compile(r"gliederung|inhalts(?:übersicht|verzeichnis)|aufbau|structure|table of contents|outline|"
                       r"estructura|índice|indice"), read_overview),
     Reader(re.compile(r"[\"„“»«].*(?: i[mn] | en )|(?: i[mn] | en ).*[\"„“»«]"), read_search),

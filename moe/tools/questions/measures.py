@@ -41,6 +41,7 @@ _COUNTS: tuple[tuple[Language, re.Pattern[str]], ...] = (
     ("es", re.compile(r"(?:a )?cu[aá]nt[oa]s (?P<unit>.+?) (?:son|es|hay en|tienen?|equivalen?(?: a)?|contienen?) "
                       r"(?P<amount>.+)")),
 )
+_MINUS = re.compile(r"\A−(?=[0-9])")
 _ONE = re.compile(r"(?:an?|one|eine?[mnr]?|une?|una) (.+)")
 _SEVERAL = re.compile(r"[0-9.,]+ ?(?:[a-zñáéíóúß]+|['\"′″])(?: ?(?:and |und |y |con )?"
                       r"[0-9.,]+ ?(?:[a-zñáéíóúß]+|['\"′″])?){1,3}")
@@ -77,7 +78,7 @@ def _split(text: str, folded: str, start: int, end: int, languages: tuple[Langua
 
 def _ask(amount: str, unit: str, languages: tuple[Language, ...]) -> Asked | None:
     """None unless every word is a unit of the table or a number that has one reading."""
-    amount, unit = amount.strip(), unit.strip()
+    amount, unit = _MINUS.sub("-", amount.strip()), unit.strip()
     if len(amount) > 60 or len(unit) > 40 or any(sign.isdigit() for sign in unit[:1]):
         return None
     one = _ONE.fullmatch(amount.lower())

@@ -61,7 +61,7 @@ class Recogniser:
         try:
             return Answered(prompt, asked, self._call(asked))
         except ToolError as error:
-            log.debug("tool=%s leaves it to an expert: %s", asked.tool, error)
+            log.debug("tool=%s leaves it to an expert: %s", asked.tool, type(error).__name__)
             return None
 
     def find(self, prompt: str) -> list[Answered]:
@@ -78,7 +78,7 @@ class Recogniser:
                 try:
                     found[words] = Answered(words, asked, self._call(asked))
                 except ToolError as error:
-                    log.debug("tool=%s finds nothing: %s", asked.tool, error)
+                    log.debug("tool=%s finds nothing: %s", asked.tool, type(error).__name__)
                 if len(found) == MOST_FACTS:
                     break
         return sorted(found.values(), key=lambda each: text.find(each.words))[:MOST_FACTS]
@@ -97,7 +97,10 @@ class Recogniser:
                     yield asked
 
     def _call(self, asked: Asked) -> Outcome:
-        return self._toolbox.call(asked.tool, asked.arguments, language=asked.language)
+        outcome = self._toolbox.call(asked.tool, asked.arguments, language=asked.language)
+        if not outcome.is_whole:
+            raise ToolError("not all that was asked for can be told for certain")
+        return outcome
 
 
 def _shorten(prompt: str) -> str:

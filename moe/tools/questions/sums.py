@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from .looks import is_no_sum
 from .question import Asked, fold, guess_language
 
 # Grouped in one language, with decimals in the other.
@@ -28,17 +29,50 @@ _LABEL = re.compile(
     r"capítulos?|páginas?|nivel|niveles|versión|tipos?|partes?|líneas?|ejercicios?|números?) *$")
 
 
+# A point that ends no sentence.
+_ORDINAL = re.compile(r"\. ?[a-zäöüáéíóúñ0-9+*-]")
+# Where digits are to another base, or signs work on their bits.
+_BITS = re.compile(r"\b(?:binary|bin(?:ä|ae?)r\w*|dual(?:system|zahl\w*)|binario|o[ck]tal\w*|hex|hexa\w*|"
+                   r"bas(?:e|is) (?:[2-9]|[1-3][0-9])|xor|bit-?wise|bitweise|bits|[0-9]+[ -]bit|bit a bit|"
+                   r"modulo|mod [0-9])\b")
+# Where a program says what the signs mean: "^" and "%" are others there, decimals are rounded, large numbers end.
+_CODE = re.compile(
+    r"\b(?:python[23]?|(?:java|type|coffee)script|js|node\.?js|java|kotlin|scala|swift|rust|golang|ruby|perl|php|lua|"
+    r"haskell|matlab|octave|julia|fortran|cobol|pascal|delphi|vba|bash|zsh|powershell|shell|sql|postgres\w*|mysql|"
+    r"sqlite|excel|solidity|verilog|cod(?:e|es|ing|igo)|código|programm\w*|programa\w*|programs?|compil\w*|kompil\w*|"
+    r"interpreter|console|konsole|consola|terminal|repl|prints?|printed|printf|imprime|imprimir|ausgabe|ausgegeben|"
+    r"output|return(?:s|ed)?|float\w*|fließkomma\w*|gleitkomma\w*|coma flotante|doubles?|ieee|integers?|"
+    r"ints?|u?int(?:8|16|32|64)|overflow\w*|überlauf\w*|desbordamiento)\b|"
+    r"(?<!\w)(?:c\+\+|c#|f#|\.net)(?!\w)|"
+    r"\b(?:in|en|with|mit) (?:c|r|go|d)\b(?![-'’])|\b(?:c|go|r)[ -](?:language|program|sprache|lang)|```|`")
+_PLAIN = re.compile(r"[0-9]+(?: ?[+*×] ?[0-9]+)+")
+# A product of numbers with no more digits than these together fits into any machine's.
+_MOST_DIGITS = 9
+
+
 def find_sums(text: str) -> Iterator[tuple[str, Asked]]:
-    """Only what is written with signs, and is worth the words."""
+    """Only what is written with signs, is worth the words, and means the same to whoever wrote it."""
+    folded = fold(text)
+    if _BITS.search(folded):
+        return
+    is_code = bool(_CODE.search(folded))
+    language = guess_language(folded)
     for pattern in (_SHARES, _INSIDE):
         for found in pattern.finditer(text):
             words = found[0]
             around = text[:found.start()].rstrip()[-1:] + text[found.end():].lstrip()[:1]
             if GROUP.search(words) or any(mark in "+-*/^×÷%!()−" for mark in around):
                 continue
-            if _is_trifle(words) or _LABEL.search(fold(text[max(0, found.start() - 20):found.start()])):
+            if _ORDINAL.match(text, found.end()) and is_no_sum(f"{words}."):
                 continue
-            yield words, Asked("calculate", {"expression": words}, guess_language(fold(text)))
+            if _is_trifle(words) or is_no_sum(words) or (is_code and not _is_same_in_code(words)):
+                continue
+            if not _LABEL.search(folded[max(0, found.start() - 20):found.start()]):
+                yield words, Asked("calculate", {"expression": words}, language)
+
+
+def _is_same_in_code(words: str) -> bool:
+    return bool(_PLAIN.fullmatch(words)) and sum(map(str.isdigit, words)) <= _MOST_DIGITS
 
 
 def _is_trifle(words: str) -> bool:

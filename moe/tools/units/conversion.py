@@ -55,7 +55,7 @@ def unit_convert(value: int | float | str, from_unit: str, to_unit: str, *, sett
     same = _is_shown_whole(found)
     text = f"{given} {'=' if same else '≈'} {_write(found, wanted[0], setting.language)}"
     return Outcome(result={"value": _result(found), "unit": wanted[0].shown}, text=text,
-                   steps=_explain(sources, wanted[0]))
+                   steps=() if numbers == [1] else _explain(sources, wanted[0], setting.language))
 
 
 def _read_value(value: int | float | str, from_unit: str, language: Language) -> tuple[Part, ...]:
@@ -172,13 +172,14 @@ def _write(number: Fraction, unit: Unit, language: Language, *, is_first: bool =
     return f"{localise(text, language)}{gap}{unit.shown}"
 
 
-def _explain(sources: list[Unit], target: Unit) -> tuple[str, ...]:
+def _explain(sources: list[Unit], target: Unit, language: Language) -> tuple[str, ...]:
     """The factor, where one is all there is to it."""
     source = sources[0]
     if len(sources) > 1 or source.size.roots != target.size.roots or _offset(source) or _offset(target):
         return ()
     factor = source.size.factor / target.size.factor
-    return (f"1 {source.shown} {'=' if _is_shown_whole(factor) else '≈'} {_result(factor)} {target.shown}",)
+    sign = "=" if _is_shown_whole(factor) else "≈"
+    return (f"1 {source.shown} {sign} {localise(str(_result(factor)), language)} {target.shown}",)
 
 
 __all__ = ["unit_convert"]
