@@ -317,7 +317,8 @@ def test_arguments_of_any_kind_become_what_the_dialect_promises(
 def test_ten_thousand_tool_calls_have_ids_of_their_own(server: Live, ollama: FakeOllama) -> None:
     calls = [{"function": {"name": "f", "arguments": {}}}] * 10_000
     ollama.script(BAD, [lines(said("", tool_calls=calls), DONE)])
-    told = ask(server, model="bad").json["choices"][0]["message"]["tool_calls"]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    told = ask(server, model="bad", tools=tools).json["choices"][0]["message"]["tool_calls"]
     assert len({call_["id"] for call_ in told}) == 10_000
 
 

@@ -108,8 +108,8 @@ def test_a_classifier_chooses_by_its_labels(tmp_path: Path, folder: Path) -> Non
     experts = [{"id": 0, "label": "fallback", "type": "echo"},
                *({"id": i, "label": name, "type": "echo"} for i, name in enumerate(("general", "code", "math"), 1))]
     router = {"router_type": "classification", "model_path": "models/classifier"}
-    with live_server(tmp_path, experts=experts, config={"router": router}) as server:
-        told = requests.get(f"{server.url}/v1/route", params={"text": "What is 2 plus 3, and why?"}, timeout=10).json()
+    with live_server(tmp_path, experts=experts, config={"router": router, "tools": {"inline": False}}) as server:
+        told = requests.get(f"{server.url}/v1/route", params={"text": "What is 2 plus 3?"}, timeout=10).json()
         assert (told["expert"], told["stage"]) == ("math", "classifier")
         assert requests.get(f"{server.url}/health", timeout=10).json()["router"]["mode"] == "classification"
 
