@@ -43,8 +43,8 @@ def test_what_may_be_something_else_is_left_alone(prompt: str) -> None:
 
 @pytest.mark.parametrize(("prompt", "facts"), [
     ("explain why 847*23.7 matters", {"847*23.7": "20073.9"}),
-    ("Warum sind 15 % von 240 so wenig?", {"15 % von 240": "36"}),
-    ("why is 240 + 10% not 250", {"240 + 10%": "264"}),
+    ("Warum sind 15 % von 240 so wenig?", {}),
+    ("why is 240 + 10% not 250", {}),
     ("2 + 3 * x is what", {}), ("the war of 1914 - 1918", {}), ("Warum 1.234 * 2?", {}), ("5% of 3 million", {}),
     ("5 percent of 1 percent", {}), ("foo(3*4)", {}), ("10.0.0.0/8 and 2026-03-29 and 24/7", {}),
     ("4x4 and 1920 x 1080", {}), ("write a poem about 3 + 4", {}), ("Kapitel 30 + 40 zusammenfassen", {}),
@@ -55,9 +55,9 @@ def test_a_sum_among_words_is_found_where_it_is_unmistakable(prompt: str, facts:
 
 
 @pytest.mark.parametrize(("prompt", "text"), [
-    ("why is 0.1 + 0.2 not 0.3", "0.1 + 0.2 = 0.3"),
-    ("Warum ergibt 0,1 + 0,2 nicht 0,3?", "0,1 + 0,2 = 0,3"),
-    ("¿Por qué 0,1 + 0,2 no da 0,3?", "0,1 + 0,2 = 0,3"),
+    ("why is 0.1 * 0.2 not 0.2", "0.1 * 0.2 = 0.02"),
+    ("Warum ergibt 0,1 * 0,2 nicht 0,2?", "0,1 * 0,2 = 0,02"),
+    ("¿Por qué 0,1 * 0,2 no da 0,2?", "0,1 * 0,2 = 0,02"),
 ])
 def test_a_fact_is_told_in_the_language_of_the_words_around_it(prompt: str, text: str) -> None:
     assert [each.outcome.text for each in RECOGNISER.find(prompt)] == [text]

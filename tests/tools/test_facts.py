@@ -10,7 +10,7 @@ import pytest
 
 from moe.tools.base import Setting
 from moe.tools.equations.worker import Worker
-from moe.tools.known import open_recogniser, open_toolbox
+from moe.tools.known import open_recogniser, open_toolbox, open_toolkit
 from moe.tools.questions.recogniser import Recogniser
 from tests.statutes import open_laws
 
@@ -57,3 +57,14 @@ def recogniser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recogniser]
     folder: Path = tmp_path_factory.mktemp("laws")
     with closing(Worker()) as worker, open_laws(folder) as laws:
         yield open_recogniser(open_toolbox(Setting(solver=worker, laws=laws)))
+
+
+@pytest.mark.parametrize("prompt", [
+    "Deadline is 12 March 2025 + 2 weeks for appeals. Write a mail.", "Meeting on 5 May 2024 + 3 days",
+    "Why 15 + 20 k?",
+    "Why is 10% of 50 + 5 so small?", "30% of 18 to 25 year olds vote", "Explain the iPhone 15 + 16 differences",
+    "why is half of 15 * 20 not 30", "why is 16 * 3 squared so large", "Was ergibt 17 * 16 im Fünfersystem?",
+    "Why is 3.7 * 2.4 odd in my spreadsheet?",
+])
+def test_what_the_words_around_it_may_change_is_no_fact(prompt: str) -> None:
+    assert open_toolkit(Setting()).recogniser.find(prompt) == []

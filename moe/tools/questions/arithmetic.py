@@ -60,6 +60,8 @@ _ROUND = re.compile(r"[0-9][.,]000(?![0-9.,])")
 _CURRENCY = re.compile(r"(?<![\w.,])[$€£] ?(?=[0-9])|(?<=[0-9]) ?(?:[€$£]|euros?|dollars?|d[oó]lares|pounds)(?![\w.,])",
                        re.IGNORECASE)
 _SAME_MONEY = str.maketrans("edp", "€$£")
+# Of what is it the remainder, of the last number or of all before?
+_WRAPPED = re.compile(r"\bm[oó]d(?:ulo)?\b")
 _REMAINDER = re.compile(r"[0-9](?: % |%)[0-9]")
 _BY = re.compile(r"x|\bpor\b(?! ciento)")
 _DIVIDED = re.compile(r"[0-9] (?:divided by|geteilt durch|dividido (?:por|entre)) [0-9]")
@@ -80,6 +82,8 @@ def _read_sum(question: Question) -> Asked | None:
         start = article.end()
     text = question.text[start:end].strip()
     is_shouted = bool(_SHOUTED.search(question.whole))
+    if _WRAPPED.search(fold(text)) and re.search(r"[+-]|plus|minus|más|menos", fold(text)):
+        return None
     if looks.is_no_sum(text) or not (text and _OPERATOR.search(fold(text)) or is_shouted):
         return None
     settled = _settle(text, language)

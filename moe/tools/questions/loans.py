@@ -71,6 +71,11 @@ _TIME = re.compile(loosen(r"(?<![\w.,])([0-9]{1,3})[- ]?(years?|yrs?|months?|jah
                           r"mes(?:es)?)\b"))
 _SUM = re.compile(rf"(?:[$€£] ?)?(?<![\w.,])({NUMBER})(k\b| thousand\b| tausend\b| mil\b)?"
                   r"(?: ?(?:dollars|euros?|pounds|d[oó]lares|pesos|usd|eur|[€$£]))?")
+# Where the sum is what is asked for, or what is paid in a year; and a rate that ends before the loan does.
+_OTHERWISE = re.compile(loosen(
+    r"(?:annual|yearly) (?:re)?payments?|rate (?:pro|im) jahr|zinsen zahle ich im jahr|cuota anual|fixed for|"
+    r"(?:what|which|how much) (?:mortgage|loan)|principal of|darlehenssumme bei|in total per year|"
+    r"kredit bei [0-9.,]+ ?(?:€|euro)|de cuota|payments? (?:at|each)|(?:qué|cuánto) (?:préstamo|crédito)"))
 # Two hundred thousand as much of Europe writes it, in English words.
 _EUROPEAN = re.compile(r"[0-9]{1,3}[.][0-9]{3}")
 _ENGLISH = re.compile(r"[0-9]{1,3},[0-9]{3}")
@@ -83,6 +88,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 def _read_loans(question: Question) -> Asked | None:
     """"Monthly payment on a $200,000 loan at 6% over 30 years"."""
     rest = question.folded
+    if _OTHERWISE.search(rest):
+        return None
     parts: list[re.Match[str]] = []
     for slot in (_RATE, _TIME, _SUM):
         found = list(slot.finditer(rest))

@@ -11,6 +11,9 @@ from .question import Asked, Question, Reader, is_unsettled
 
 # From one year to another something changed, of which nothing is said.
 _YEARS = range(1900, 2100)
+_SIGN = re.compile(r"[$€£]")
+_UNSETTLED = re.compile(r"differen[cz]|unterschied|diferencia|\b(?:drop|fall|fell|decline|decrease|sinkt|fällt|sank|"
+                        r"fiel|rückgang|senkung|baja|cae|descenso|disminu\w*)\b")
 
 
 def _read_change(question: Question) -> Asked | None:
@@ -18,10 +21,15 @@ def _read_change(question: Question) -> Asked | None:
         if found := pattern.fullmatch(question.folded):
             values = _values(found)
             is_of_years = all(value.isdigit() and int(value) in _YEARS for value in values.values())
-            if is_of_years or is_unsettled(question.folded, language):
+            if is_of_years or is_unsettled(question.folded, language) or _is_doubtful(question.folded):
                 return None
             return Asked("percent_change", {"old": values["old"], "new": values["new"]}, language)
     return None
+
+
+def _is_doubtful(folded: str) -> bool:
+    """Whether it is about two currencies, about a difference, which has no direction, or names one."""
+    return len(set(_SIGN.findall(folded))) > 1 or bool(_UNSETTLED.search(folded))
 
 
 def _read_share(question: Question) -> Asked | None:

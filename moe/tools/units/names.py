@@ -131,7 +131,9 @@ UNCLEAR = {
 UNCLEAR_AS_WRITTEN = {
     "Cal": "cal or kcal", "Calorie": "cal or kcal", "Calories": "cal or kcal", "ML": "mL or ML (1000000 L)",
     "MS": "ms or MS (1000000 s)", "MA": "mA or MA", "MG": "mg or Mg (1000 kg)",
-    "Mg": "mg or Mg (1000 kg)",
+    "Mg": "mg or Mg (1000 kg)", "Mm": "mm or Mm (1000000 m)", "Ms": "ms or Ms (1000000 s)",
+    "Mbar": "mbar or Mbar (1000000 bar)", "Ml": "mL or ML (1000000 L)", "Tb": "TB or Tbit", "Pb": "PB or Pbit",
+    "Kib": "KiB or Kibit", "Mib": "MiB or Mibit", "Gib": "GiB or Gibit", "Tib": "TiB or Tibit", "mwh": "mWh or MWh",
 }
 _MONEY = (
     "$ € £ ¥ ₹ eur usd gbp chf jpy cny inr mxn ars cop clp pen cad aud sek nok dkk pln czk brl try btc euro euros "
