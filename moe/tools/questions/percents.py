@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ...errors import ToolError
 from ..base import Language
+from ..numbers import read_number
 from .percent_phrases import CHANGES, LESS, MORE, SHARES
 from .question import Asked, Question, Reader, is_unsettled
 
 # From one year to another something changed, of which nothing is said.
 _YEARS = range(1900, 2100)
 _SIGN = re.compile(r"[$€£]")
-_UNSETTLED = re.compile(r"differen[cz]|unterschied|diferencia|\b(?:drop|fall|fell|decline|decrease|sinkt|fällt|sank|"
-                        r"fiel|rückgang|senkung|baja|cae|descenso|disminu\w*)\b")
+_DIFFERENCE = re.compile(r"differen[cz]|unterschied|diferencia")
+_FALL = re.compile(r"\b(?:drop|fall|fell|decline|decrease|sinkt|fällt|sank|fiel|rückgang|senkung|baja|cae|descenso|"
+                   r"disminu\w*)\b")
 
 
 def _read_change(question: Question) -> Asked | None:
@@ -21,15 +24,22 @@ def _read_change(question: Question) -> Asked | None:
         if found := pattern.fullmatch(question.folded):
             values = _values(found)
             is_of_years = all(value.isdigit() and int(value) in _YEARS for value in values.values())
-            if is_of_years or is_unsettled(question.folded, language) or _is_doubtful(question.folded):
+            if is_of_years or is_unsettled(question.folded, language) or \
+                    _is_doubtful(question.folded, values, language):
                 return None
             return Asked("percent_change", {"old": values["old"], "new": values["new"]}, language)
     return None
 
 
-def _is_doubtful(folded: str) -> bool:
-    """Whether it is about two currencies, about a difference, which has no direction, or names one."""
-    return len(set(_SIGN.findall(folded))) > 1 or bool(_UNSETTLED.search(folded))
+def _is_doubtful(folded: str, values: Mapping[str, str], language: Language) -> bool:
+    """Whether it is about two currencies, about a difference, which has no direction, or about a fall that is none."""
+    if len(set(_SIGN.findall(folded))) > 1 or _DIFFERENCE.search(folded):
+        return True
+    try:
+        old, new = (read_number(values[name], language) for name in ("old", "new"))
+    except ToolError:
+        return True
+    return bool(_FALL.search(folded)) and new > old
 
 
 def _read_share(question: Question) -> Asked | None:
