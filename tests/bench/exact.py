@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import shlex
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from moe.tools.questions.recogniser import Recogniser
 from tests.bench.machine import Stopwatch
 from tests.bench.prompts import read_rows
 from tests.bench.report import Section, Verdict, say
-from tests.bench.results import NoMarkers, write
+from tests.bench.results import NoMarkers, publish
 from tests.statutes import open_laws
 from tests.tools.test_cases import FOLDER, fits, read
 
@@ -199,14 +198,8 @@ def _time(run: Callable[[str], object], text: str) -> float:
 
 
 def _publish(sections: Sequence[Section], asked: argparse.Namespace) -> None:
-    words = ["python", "-m", "tests.bench.exact", *(file.name for file in asked.files)]
-    sections[-1].notes.append(f"`venv/bin/{shlex.join(words)}`")
-    block = "\n".join(map(str, sections))
-    print(block)
-    if asked.json:
-        asked.json.write_text(json.dumps([section.tell() for section in sections], indent=1) + "\n", "utf-8")
-    if asked.report:
-        write(asked.report, {MARKER: block})
+    words = ["tests.bench.exact", *(file.name for file in asked.files)]
+    publish(sections, words, marker=MARKER, json_file=asked.json, report=asked.report)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

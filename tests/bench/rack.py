@@ -4,8 +4,6 @@ rack at hand; a smaller rack of fake nodes over sockets shows that the simulatio
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from tests.bench.rack_simulation import Course, simulate
 from tests.bench.rack_sockets import SMALL_MODELS, SMALL_RACK, run
 from tests.bench.rack_trace import GB, MODELS, RACK, Load, make_trace
 from tests.bench.report import Section, Verdict, say
-from tests.bench.results import NoMarkers, write
+from tests.bench.results import NoMarkers, publish
 
 MARKER = "rack"
 HOURS = 7200.0
@@ -139,14 +137,8 @@ def _join(courses: Sequence[Course]) -> Course:
 
 
 def _publish(sections: Sequence[Section], asked: argparse.Namespace) -> None:
-    words = ["python", "-m", "tests.bench.rack", *([] if asked.sockets else ["--no-sockets"])]
-    sections[-1].notes.append(f"`venv/bin/{shlex.join(words)}`")
-    block = "\n".join(map(str, sections))
-    print(block)
-    if asked.json:
-        asked.json.write_text(json.dumps([section.tell() for section in sections], indent=1) + "\n", "utf-8")
-    if asked.report:
-        write(asked.report, {MARKER: block})
+    words = ["tests.bench.rack", *([] if asked.sockets else ["--no-sockets"])]
+    publish(sections, words, marker=MARKER, json_file=asked.json, report=asked.report)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.bench.report import Section
 
 MACHINE, SHORTFALLS = "machine", "shortfalls"
 NOTHING = "None: every aim was met."
@@ -24,6 +28,20 @@ def write(file: Path, blocks: Mapping[str, str]) -> None:
     for name, block in blocks.items():
         text = _put(text, name, block)
     file.write_text(_put(text, SHORTFALLS, list_shortfalls(text)), "utf-8")
+
+
+def publish(
+    sections: Sequence[Section], words: Sequence[str], *, marker: str, json_file: Path | None, report: Path | None
+) -> None:
+    """Prints the sections with the command that makes them, its `words` from the module's name on, and writes them
+    where that is asked. Raises NoMarkers."""
+    sections[-1].notes.append(f"`venv/bin/python -m {shlex.join(words)}`")
+    block = "\n".join(map(str, sections))
+    print(block)
+    if json_file:
+        json_file.write_text(json.dumps([section.tell() for section in sections], indent=1) + "\n", "utf-8")
+    if report:
+        write(report, {marker: block})
 
 
 def list_shortfalls(text: str) -> str:

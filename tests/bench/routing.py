@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -51,7 +50,7 @@ from tests.bench.prompts import (
     write_experts,
 )
 from tests.bench.report import Cell, Section, Verdict, say
-from tests.bench.results import NoMarkers, write
+from tests.bench.results import NoMarkers, publish
 from tests.bench.store import Store, Unavailable
 
 SYSTEMS = {
@@ -242,18 +241,12 @@ def _call(command: Sequence[str], said: bytes, bench: Bench) -> bytes:
 
 
 def _publish(sections: Sequence[Section], asked: argparse.Namespace) -> None:
-    words = [file.name for file in asked.files]
+    words = ["tests.bench.routing", *(file.name for file in asked.files)]
     words += ["--few", str(asked.few), "--draws", str(asked.draws)] if asked.few else []
     for flag in ("experts", "train"):
         words += [f"--{flag}", getattr(asked, flag).name] if getattr(asked, flag) else []
     words += [word for name in asked.only for word in ("--only", name)] if asked.only != list(SYSTEMS) else []
-    sections[-1].notes.append(f"`venv/bin/python -m tests.bench.routing {shlex.join(words)}`")
-    block = "\n".join(map(str, sections))
-    print(block)
-    if asked.json:
-        asked.json.write_text(json.dumps([section.tell() for section in sections], indent=1) + "\n", "utf-8")
-    if asked.report:
-        write(asked.report, {FEW_MARKER if asked.few else MARKER: block})
+    publish(sections, words, marker=FEW_MARKER if asked.few else MARKER, json_file=asked.json, report=asked.report)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -46,7 +46,8 @@ def test_the_config_is_read_without_a_warning(tmp_path: Any) -> None:
 
 
 def test_an_api_expert_may_leave_model_name_out_too(tmp_path: Any) -> None:
-    read_config(write_folder(tmp_path, experts=[FALLBACK, with_models(type="api", models={"2": "gpt-5"})]))
+    found = read_config(write_folder(tmp_path, experts=[FALLBACK, with_models(type="api", models={"2": "gpt-5"})]))
+    assert [expert.model_name for expert in found.experts if expert.type == "api"] == ["gpt-5"]
 
 
 @pytest.mark.parametrize(("more", "told"), [

@@ -78,9 +78,7 @@ def find_sums(text: str) -> Iterator[tuple[str, Asked]]:
         if "%" in words or not _PRODUCT.search(words):
             continue
         before = folded[max(0, found.start() - 20):found.start()]
-        if _FOLLOWED.match(folded, found.end()) or _LED.search(before):
-            continue
-        if not _LABEL.search(before):
+        if not (_FOLLOWED.match(folded, found.end()) or _LED.search(before) or _LABEL.search(before)):
             yield words, Asked("calculate", {"expression": words}, language)
 
 
@@ -89,5 +87,4 @@ def _is_same_in_code(words: str) -> bool:
 
 
 def _is_trifle(words: str) -> bool:
-    return bool(_SMALL.fullmatch(words)) and all(int(each) <= _MOST_KNOWN for each in re.findall(r"[0-9]+", words)) \
-        or bool(re.fullmatch(r"[0-9.,]+ ?% ?\+ ?[0-9.,]+ ?%", words))
+    return bool(_SMALL.fullmatch(words)) and all(int(each) <= _MOST_KNOWN for each in re.findall(r"[0-9]+", words))
