@@ -42,6 +42,7 @@ def test_a_model_takes_its_time_to_load_and_stays(fake: TightOllama) -> None:
 def test_the_longest_idle_leaves_for_what_finds_no_room(fake: TightOllama) -> None:
     for model in ("b", "a", "b", "c"):
         chat(fake, model)
+        fake.wait_until_idle()
     assert running(fake) == {"b", "c"}
     assert (fake.swaps, fake.cold_loads.total()) == (1, 3)
 
@@ -49,6 +50,7 @@ def test_the_longest_idle_leaves_for_what_finds_no_room(fake: TightOllama) -> No
 def test_what_is_larger_than_the_memory_is_alone_in_it(fake: TightOllama) -> None:
     for model in ("a", "b", "huge"):
         chat(fake, model)
+        fake.wait_until_idle()
     assert (running(fake), fake.swaps) == ({"huge"}, 1)
     chat(fake, "b")
     assert (running(fake), fake.swaps) == ({"b"}, 2)

@@ -34,6 +34,11 @@ class TightOllama(FakeOllama):
         self._ready: dict[str, threading.Event] = {}
         super().__init__(models)
 
+    def wait_until_idle(self) -> None:
+        """Until nobody is being answered: a client has its answer a moment before its model is free."""
+        with self._freed:
+            assert self._freed.wait_for(lambda: not self._users.total(), timeout=10)
+
     def _answer(self, exchange: Exchange) -> None:
         request = exchange.request
         model = self.models.get(request.model or "") if request.path in CHATS else None
