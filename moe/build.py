@@ -35,6 +35,8 @@ from .pipeline.callers import CallerMemory
 from .pipeline.dispatch import Dispatcher
 from .pipeline.gateway import Gateway
 from .pipeline.lineup import Lineup
+from .pipeline.staff import Staff
+from .pipeline.standing import Standing
 from .pipeline.vectors import Vectors
 from .routing.classifier import ClassifierStage, load_stage
 from .routing.heads import Heads, make_task
@@ -63,12 +65,13 @@ def build_gateway(
     callers: CallerMemory | None = None,
     solver: Solver | None = None,
     laws: LawBook | None = None,
+    standing: Standing | None = None,
     own: Address | None = None,
 ) -> Gateway:
     """Every part for one config. `own` is the address this server listens on: an upstream there is a ConfigError.
 
-    `engine`, `encoders`, `heads`, `shelf`, `stock`, `queues`, `callers`, `solver` and `laws` outlive the gateway: what
-    they hold serves the next one too.
+    `engine`, `encoders`, `heads`, `shelf`, `stock`, `queues`, `callers`, `solver`, `laws` and `standing` outlive the
+    gateway: what they hold serves the next one too.
     """
     tools = open_toolkit(Setting(solver=solver, laws=laws), disabled=config.tools.disabled)
     executor = ThreadPoolExecutor(REFRESHERS, thread_name_prefix="nodes")
@@ -91,8 +94,8 @@ def build_gateway(
     manager = Manager(config, catalog, upstreams.local, stock, further=vectors.names())
     return Gateway(
         config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=upstreams.local, manager=manager,
-        vectors=vectors, statistics=statistics, tools=tools,
-        retire=lambda: executor.shutdown(wait=False), callers=callers,
+        vectors=vectors, statistics=statistics, tools=tools, staff=Staff(config, lineup, upstreams, standing),
+        standing=standing, retire=lambda: executor.shutdown(wait=False), callers=callers,
     )
 
 

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from .experts import Expert
+from .experts import Expert, Tier
 from .options import KeepAlive
 
 # "control" is a switch that some models' templates know, as Granite's for thinking.
 Role = Literal["system", "user", "assistant", "tool", "control"]
 Stage = Literal["tool", "explicit", "raw", "vision", "embedding", "context", "classifier", "keyword", "fallback"]
+Strategy = Literal["direct", "escalate", "council"]
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "load", "unload"]
 
 
@@ -173,7 +174,8 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     API of its kind understands; `unheeded` names what it asked and nobody here can give. `calls_functions`: it knows
     calls only as they were before there were tools. `client` is whose turn it uses up where requests have to wait.
     `offered` are tools of this server's own, for a model that takes any; their calls are made here and never shown to
-    the client. `tools_inline`: whether a tool may answer in a model's place.
+    the client. `tools_inline`: whether a tool may answer in a model's place. `notes` are joined to the system prompt of
+    whoever answers.
     `truncate` and `shift`: whether a prompt, or an answer, that is too long may push out what came first, None for
     whatever is usual. `verb` is what is asked of a model in Ollama's word, "" by clients who have another.
     """
@@ -204,6 +206,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     client: str = ""
     offered: tuple[dict[str, Any], ...] = ()
     tools_inline: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def user_texts(self) -> tuple[str, ...]:
@@ -358,8 +361,9 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `confidence` is the probability, 0 to 1, that the decision is right (for the stage `fallback`: that no
     expert fits). `scores` maps each routable expert's label to its signals, `score` among them.
-    `model` is set where the stage settled it (stage `raw`); else the expert's backend knows. At the stage `tool` nobody
-    is asked: `tool` has the answer.
+    `model` is set where the stage settled it (stage `raw`) or the `tier` did; else the expert's backend knows. At the
+    stage `tool` nobody is asked: `tool` has the answer. `strategy` is how the answer is come by, `reason` why so.
+    `is_alone`: nobody stands in.
     """
 
     expert: Expert
@@ -370,6 +374,10 @@ class Decision(Struct, frozen=True, kw_only=True):
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     elapsed_ms: float = 0.0
     virtual: bool = False
+    strategy: Strategy = "direct"
+    reason: str = ""
+    tier: Tier | None = None
+    is_alone: bool = False
 
 
 class Answer(Struct, frozen=True):

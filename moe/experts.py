@@ -13,12 +13,21 @@ TIERS: tuple[Tier, ...] = (1, 2)
 # As JSON spells a tier where it is a key.
 TierKey = Literal["1", "2"]
 
+# What an expert of this label has where its config says nothing else.
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "math": ("arithmetic", "algebra"), "data_analyst": ("measures", "texts"), "legal_advisor": ("law",),
+}
+CHECKED = frozenset({"medical_consult", "legal_advisor"})
+THINKING = frozenset({"reasoning"})
+
 
 class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One expert as configured in experts.json; each default stands here and nowhere else.
 
     `models` names the model for each tier; `model_name`, where it is left out, is that of the expert's own tier among
-    them. A `tier` that is set wins over what is known of the model's size.
+    them. A `tier` that is set wins over what is known of the model's size. `tools` are the families that it is always
+    offered, `critic` whether its answers are checked, `thinking` whether a plan is thought out before it answers: where
+    they are left out, as its label says.
     """
 
     id: int
@@ -47,6 +56,9 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_alive: KeepAlive | None = None
     first_token_timeout_s: Annotated[float, Meta(gt=0)] | None = None
     fallback: str = ""
+    tools: tuple[str, ...] | None = None
+    critic: bool | None = None
+    thinking: bool | None = None
     routable: bool = True
     allow_cloud: bool = False
 
@@ -58,6 +70,18 @@ class Expert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def is_fallback(self) -> bool:
         return self.id == 0
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return FAMILIES.get(self.label, ()) if self.tools is None else self.tools
+
+    @property
+    def is_checked(self) -> bool:
+        return self.label in CHECKED if self.critic is None else self.critic
+
+    @property
+    def thinks_first(self) -> bool:
+        return self.label in THINKING if self.thinking is None else self.thinking
 
     @property
     def own_tier(self) -> Tier:

@@ -21,8 +21,9 @@ from .errors import ConfigError
 from .metrics import Statistics
 from .pipeline.callers import CallerMemory
 from .pipeline.gateway import Gateway
+from .pipeline.standing import Standing
 from .routing.heads import Heads
-from .store import Laws, NotStored, Requests, Responses
+from .store import Laws, NotStored, Requests, Responses, Scores
 from .tools.equations.worker import Worker
 from .upstreams import Address
 from .web.guard import Guard
@@ -51,6 +52,7 @@ class Service:
         self._stock = Stock.open(settings)
         self.responses = Responses(settings.data_folder / "moe.sqlite")
         self.requests = Requests(settings.data_folder / "moe.sqlite")
+        self._standing = Standing(Scores(settings.data_folder / "moe.sqlite"))
         self._laws = Laws(settings.data_folder / "laws.sqlite")
         self._queues = Queues()
         self._callers = CallerMemory()
@@ -88,6 +90,7 @@ class Service:
         self._adopt(self.config)
         self._statistics.start()
         self.requests.start()
+        self._standing.start()
 
     def watch(self) -> None:
         """Reloads whenever a config file changes, from a thread of its own until `close`."""
@@ -116,6 +119,7 @@ class Service:
         self.heads.close()
         self._stock.downloads.close()
         self.requests.close()
+        self._standing.close()
         self.responses.close()
         self._laws.close()
         self._statistics.close()
@@ -128,7 +132,8 @@ class Service:
         gateway = build_gateway(
             config, self.settings, engine=self._engine, encoders=self._encoders, heads=self.heads,
             shelf=self._shelf, statistics=self._statistics, stock=self._stock, queues=self._queues,
-            callers=self._callers, solver=self._solver, laws=self._laws, own=self._own,
+            callers=self._callers, solver=self._solver, laws=self._laws, standing=self._standing,
+            own=self._own,
         )
         if self._guard is not None:
             guard.succeed(self._guard)

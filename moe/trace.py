@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field, structs
 
-from .core import ChatRequest, Decision, Done, Started
+from .core import ChatRequest, Decision, Done, Started, Strategy
 from .errors import MoeError
 
 Stage = Literal[
@@ -19,7 +19,6 @@ Stage = Literal[
     "critic",
 ]
 Outcome = Literal["done", "failed", "skipped", "cut"]
-Strategy = Literal["direct", "escalate", "council"]
 
 MOST_SPANS = 400
 LONGEST_NAME, LONGEST_REASON, LONGEST_TEXT = 200, 300, 8000
@@ -155,6 +154,11 @@ class Trace:
         """Since the request came in."""
         return round((time.monotonic() - self._began) * 1000, 3)
 
+    @property
+    def calls(self) -> int:
+        """Of models that were asked and have answered or failed."""
+        return self._calls
+
     def add(self, span: Span) -> None:
         """A step that is over; what it may not keep of it is left out here, whoever adds it."""
         with self._lock:
@@ -201,9 +205,14 @@ class Trace:
         self._head["answer_confidence"] = round(confidence, 4)
 
     def start(self, who: Started) -> None:
-        """Who answers; of several the first."""
-        if "expert" not in self._head:
-            self._head |= {"expert": who.expert, "model": who.model}
+        """Who answers; of several the last, who goes on."""
+        self._head |= {"expert": who.expert, "model": who.model}
+
+    def told(self) -> dict[str, Any]:
+        """What a client is told of it with its answer."""
+        confidence = self._head.get("answer_confidence")
+        return {"strategy": self._head.get("strategy", "direct"), "calls": self._calls,
+                **({} if confidence is None else {"answer_confidence": confidence})}
 
     def speak(self) -> None:
         """The first word goes out, or is there for a client that waits for the last one."""

@@ -6,11 +6,14 @@ import logging
 
 from . import net
 from .backends.catalog import Catalog
+from .backends.inventory import UpstreamModel
 from .backends.local import LocalModels
+from .backends.tier import find_tier
 from .config import Config, Settings
 from .errors import ConfigError, Unreachable
-from .experts import Expert
+from .experts import TIERS, Expert, Tier
 from .net import OLLAMA_PORT
+from .replies import ModelCard
 
 EVERY_INTERFACE = ("", "0.0.0.0", "::")  # noqa: S104 - compared only
 Address = tuple[str, int]
@@ -24,6 +27,7 @@ class Upstreams:
     def __init__(self, catalog: Catalog, local: LocalModels) -> None:
         self.catalog = catalog
         self.local = local
+        self._files: tuple[object, dict[str, Tier | None]] = (None, {})
 
     def find(self, name: str) -> str | None:
         return self.catalog.find(name) or self.local.find(name)
@@ -54,15 +58,80 @@ class Upstreams:
         return bool(self.model_of(expert))
 
     def model_of(self, expert: Expert, *, fresh: bool = True) -> str:
-        """The name of the model that serves `expert`, of whichever type. The fallback, and experts whose model is
-        "auto", take a GGUF file from the models folder when Ollama has none for them; but none of these sees images."""
+        """The name of the model that serves `expert`, of whichever type; of one that has a model for each tier, its own
+        tier's, else the other's. The fallback, and experts whose model is "auto", take a GGUF file from the models
+        folder when Ollama has none for them; but none of these sees images."""
         if expert.type != "ollama":
             return expert.model_name or expert.model_path or expert.type
         if expert.id < 0:
             return expert.model_name
+        if expert.models:
+            tiers = sorted(expert.tiers, key=lambda tier: tier != expert.own_tier)
+            found = next((models for tier in tiers if (models := self.models_for(expert, tier, fresh=fresh))), ())
+            if found:
+                return found[0]
         model = self.catalog.model_for(expert, fresh=fresh)
         may_be_local = expert.is_fallback or (expert.model_name == "auto" and not expert.vision)
         return model or (self.local.standard() if may_be_local else "")
+
+    def models_for(self, expert: Expert, tier: Tier, *, fresh: bool = False) -> tuple[str, ...]:
+        """The models that could serve `expert` in this tier, the preferred one first; () for none.
+
+        Those that its config names for the tier, or where that says "auto", of all that there are. An expert with one
+        model for everything has it in the tier that it is of.
+        """
+        if not expert.models:
+            model = self.model_of(expert, fresh=fresh)
+            return (model,) if model and (self.tier_of(expert, model) or expert.own_tier) == tier else ()
+        if tier not in expert.tiers:
+            return ()
+        name = expert.model_of(tier)
+        if expert.type != "ollama":
+            return (name,)
+        if name == "auto":
+            return self.catalog.models_for(expert, tier, fresh=fresh) or self._local_models(expert, tier, fresh=fresh)
+        found = self.catalog.find_named(expert, name, fresh=fresh) or self.local.find(name)
+        return (found,) if found else ()
+
+    def tier_of(self, expert: Expert, model: str) -> Tier | None:
+        """The tier of a model that serves `expert`: as the config says it, else as large as the model is; None where
+        nothing tells."""
+        if expert.models:
+            named = [tier for tier in expert.tiers if self._is_meant(expert, expert.model_of(tier), model)]
+            if len(named) == 1:
+                return named[0]
+        elif expert.tier is not None:
+            return expert.tier
+        return find_tier(self._describe(expert, model), name=model)
+
+    def _is_meant(self, expert: Expert, name: str, model: str) -> bool:
+        """Whether `model` is what the expert calls `name`."""
+        if name == model or name == "auto" or expert.type != "ollama":
+            return name == model
+        return model in (self.catalog.find_named(expert, name), self.local.find(name))
+
+    def _local_models(self, expert: Expert, tier: Tier, *, fresh: bool) -> tuple[str, ...]:
+        """Of the GGUF files in the models folder, where no node has a model for the expert; the standard one first."""
+        if expert.vision or any(self.catalog.models_for(expert, other, fresh=fresh) for other in TIERS):
+            return ()
+        return tuple(name for name, size in self._measure_files().items() if (size or expert.own_tier) == tier)
+
+    def _measure_files(self) -> dict[str, Tier | None]:
+        """The files that can write, each with its tier; looked at again as often as the folder is."""
+        ways = self.local.ways()
+        if self._files[0] is not ways:
+            standard = self.local.standard()
+            able = (name for name, way in ways.items() if way.writes_text)
+            self._files = (ways, {name: find_tier(_measure(self.local.card(name)), name=name)
+                                  for name in sorted(able, key=lambda name: name != standard)})
+        return self._files[1]
+
+    def _describe(self, expert: Expert, model: str) -> UpstreamModel | None:
+        if expert.type == "local":
+            return _measure(self.local.card_of(expert))
+        if expert.type != "ollama":
+            return None
+        return _measure(self.local.card(model)) or self.catalog.describe(model)
 
     def advise(self) -> str:
         """The one next step towards a model that answers."""
@@ -132,6 +201,14 @@ def check_addresses(config: Config, own: Address | None) -> None:
                 problems.append(f'expert "{expert.label}": {host} is not in ollama_allowed_hosts')
     if problems:
         raise ConfigError(tuple(problems))
+
+
+def _measure(card: ModelCard | None) -> UpstreamModel | None:
+    """What tells the size of a model of this process."""
+    if card is None:
+        return None
+    return UpstreamModel(name=card.name, size=card.size, parameter_size=card.parameter_size,
+                         quantization=card.quantization)
 
 
 def _advise(catalog: Catalog) -> str:

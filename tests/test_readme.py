@@ -109,7 +109,7 @@ def test_the_shipped_experts_are_the_ones_named() -> None:
 
 def test_the_router_s_own_names_and_the_stages_are_named() -> None:
     text = section("## How a prompt is routed")
-    assert all(f"`{name}`" in text for name in RESERVED)
+    assert all(f"`{name}`" in text + section("## Several experts, one answer") for name in RESERVED)
     stages = {row[0].strip("`") for row in rows(text)}
     known = set(msgspec.json.schema(Decision)["$defs"]["Decision"]["properties"]["stage"]["enum"])
     assert stages == known - {"classifier"}

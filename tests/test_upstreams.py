@@ -1,21 +1,30 @@
-"""Which Ollama serves, and which addresses none may have."""
+"""Which Ollama serves, which addresses none may have, and which models there are for each tier."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from moe.backends.catalog import Catalog
+from moe.backends.local import LocalModels
+from moe.backends.nodes import Node
+from moe.backends.shelf import Shelf
 from moe.config import Config, MemoryConfig, Settings
 from moe.config.schema import EngineConfig, NodeConfig, RateLimitConfig, RouterConfig, RunnerConfig, ServerConfig
 from moe.errors import ConfigError
-from moe.experts import Expert
-from moe.upstreams import check_addresses, default_group, default_ollama, is_self
+from moe.experts import TIERS, Expert
+from moe.upstreams import Upstreams, check_addresses, default_group, default_ollama, is_self
+from tests.fakes import FakeModel, FakeOllama, RefusedPort, fake_ollama
 
 HERE = Path("nowhere")
 OWN = ("127.0.0.1", 11435)
@@ -173,3 +182,164 @@ def test_a_node_that_leads_back_here_or_is_not_allowed_is_refused_by_its_name() 
         'node "loop": http://localhost:11435 is this server itself',
         'node "far": gpu.example.com is not in ollama_allowed_hosts',
     )
+
+
+# Tiers
+
+GGUF = Path(__file__).parent / "models" / "math.gguf"
+AUTO = {"1": "auto", "2": "auto"}
+
+
+def expert_of(**fields: Any) -> Expert:
+    return Expert(**{"id": 1, "label": "math", **fields})
+
+
+@contextmanager
+def upstreams_of(
+    folder: Path, *urls: str, experts: Sequence[Expert] = (), is_asked: bool = True
+) -> Iterator[Upstreams]:
+    local = LocalModels(folder, Shelf(MemoryConfig()), EngineConfig(), runner=RunnerConfig())
+    with ThreadPoolExecutor(2) as executor:
+        nodes = {url: Node(url, connect_timeout_s=0.5, executor=executor, vram=900 * 10**9) for url in urls}
+        for node in nodes.values() if is_asked else ():
+            node.refresh(wait=True)
+        yield Upstreams(Catalog(nodes, experts, default=urls), local)
+        for node in nodes.values():
+            node.close()
+
+
+@pytest.fixture
+def ollama() -> Iterator[FakeOllama]:
+    with fake_ollama(["phi4:14b", "gemma3:4b", "gemma3:27b", "Llama3.3:70b"]) as fake:
+        yield fake
+
+
+@pytest.mark.parametrize(("fields", "first", "second"), [
+    ({"models": AUTO}, ("phi4:14b", "gemma3:4b"), ("Llama3.3:70b", "gemma3:27b")),
+    ({"models": {"1": "gemma3:4b", "2": "llama3.3:70b"}}, ("gemma3:4b",), ("Llama3.3:70b",)),
+    ({"models": {"1": "gemma3:27b", "2": "auto"}}, ("gemma3:27b",), ("Llama3.3:70b", "gemma3:27b")),
+    ({"models": {"2": "gemma3:4b"}}, (), ("gemma3:4b",)),
+    ({"models": {"1": "nobody:7b", "2": "gemma3:27b"}}, (), ("gemma3:27b",)),
+    ({"models": {"1": "nobody:7b"}}, (), ()),
+    ({"model_name": "phi4:14b"}, ("phi4:14b",), ()),
+    ({"model_name": "gemma3:27b"}, (), ("gemma3:27b",)),
+    ({"model_name": "gemma3:27b", "tier": 1}, ("gemma3:27b",), ()),
+    ({"model_name": "phi4:14b", "tier": 2}, (), ("phi4:14b",)),
+    ({"model_name": "odd"}, ("odd",), ()),
+    ({"type": "api", "models": {"1": "gpt-5-mini", "2": "gpt-5"}}, ("gpt-5-mini",), ("gpt-5",)),
+    ({"type": "api", "model_name": "llama-3.3-70b"}, (), ("llama-3.3-70b",)),
+    ({"type": "api", "model_name": "gpt-5", "tier": 2}, (), ("gpt-5",)),
+    ({"type": "api", "model_name": "gpt-5"}, ("gpt-5",), ()),
+    ({"type": "local", "model_path": "big.gguf", "tier": 2}, (), ("big.gguf",)),
+    ({"type": "echo"}, ("echo",), ()),
+])
+def test_each_tier_has_the_models_that_are_named_for_it_or_that_there_are(
+    tmp_path: Path, ollama: FakeOllama, fields: dict[str, Any], first: tuple[str, ...], second: tuple[str, ...]
+) -> None:
+    one = expert_of(**fields)
+    with upstreams_of(tmp_path, ollama.url, experts=[one]) as upstreams:
+        assert (upstreams.models_for(one, 1), upstreams.models_for(one, 2)) == (first, second)
+        has = [tier for tier, models in zip(TIERS, (first, second), strict=True) if models]
+        if has == [2] and one.models:
+            assert upstreams.model_of(one, fresh=False) == second[0]
+
+
+def test_the_model_of_an_expert_is_its_own_tier_s_else_the_other_s(tmp_path: Path, ollama: FakeOllama) -> None:
+    with upstreams_of(tmp_path, ollama.url) as upstreams:
+        named = {"models": {"1": "gemma3:4b", "2": "gemma3:27b"}}
+        assert upstreams.model_of(expert_of(**named)) == "gemma3:4b"
+        assert upstreams.model_of(expert_of(**named, tier=2)) == "gemma3:27b"
+        assert upstreams.model_of(expert_of(models={"1": "nobody:7b", "2": "gemma3:27b"})) == "gemma3:27b"
+        assert upstreams.model_of(expert_of(models={"1": "nobody:7b"})) == "nobody:7b"  # as with any single name
+
+
+@pytest.mark.parametrize(("model", "fields", "tier"), [
+    ("gemma3:27b", {"models": {"1": "gemma3:27b", "2": "llama3.3:70b"}}, 1),
+    ("Llama3.3:70b", {"models": {"1": "gemma3:27b", "2": "llama3.3:70b"}}, 2),
+    ("phi4:14b", {"models": AUTO}, 1),
+    ("gemma3:27b", {"models": AUTO}, 2),
+    ("gemma3:27b", {"model_name": "auto", "tier": 1}, 1),
+    ("gemma3:27b", {"model_name": "auto"}, 2),
+    ("some:8b", {"model_name": "some:8b"}, 1),
+    ("odd", {"model_name": "odd"}, None),
+    ("gpt-5", {"type": "api", "models": {"1": "gpt-5", "2": "gpt-5"}}, None),
+])
+def test_the_tier_of_a_model_is_told_by_the_config_or_its_size(
+    tmp_path: Path, ollama: FakeOllama, model: str, fields: dict[str, Any], tier: int | None
+) -> None:
+    with upstreams_of(tmp_path, ollama.url) as upstreams:
+        assert upstreams.tier_of(expert_of(**fields), model) == tier
+
+
+def test_a_name_counts_as_long_as_nobody_can_say_that_it_is_nowhere(tmp_path: Path, ollama: FakeOllama) -> None:
+    one = expert_of(models={"1": "nobody:7b", "2": "auto"})
+    with RefusedPort() as port:
+        with upstreams_of(tmp_path, ollama.url, is_asked=False) as upstreams:
+            assert upstreams.models_for(one, 1) == ("nobody:7b",)
+        with upstreams_of(tmp_path, port.url) as upstreams:
+            assert (upstreams.models_for(one, 1), upstreams.models_for(one, 2)) == (("nobody:7b",), ())
+        with upstreams_of(tmp_path, ollama.url, port.url) as upstreams:
+            assert upstreams.models_for(one, 1) == ()
+
+
+@pytest.mark.usefixtures("_short_lives")
+def test_what_only_a_dead_machine_has_is_no_tier_while_another_is_up(tmp_path: Path, ollama: FakeOllama) -> None:
+    one = expert_of(models={"1": "only:7b", "2": "gemma3:27b"})
+    with fake_ollama(["only:7b"]) as other, upstreams_of(tmp_path, ollama.url, other.url) as upstreams:
+        assert upstreams.models_for(one, 1) == ("only:7b",)
+        other.stop()
+        upstreams.catalog.all_nodes()[1].refresh(wait=True)
+        assert upstreams.models_for(one, 1) == ()
+        assert upstreams.model_of(one, fresh=False) == "gemma3:27b"
+
+
+@pytest.fixture
+def _short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TAGS_TTL_S", "LOADED_TTL_S", "DOWN_TTL_S"):
+        monkeypatch.setattr(f"moe.backends.nodes.{name}", 0.0)
+
+
+@pytest.mark.usefixtures("_short_lives")
+def test_a_model_that_is_pulled_later_makes_a_tier(tmp_path: Path) -> None:
+    one = expert_of(models=AUTO)
+    with fake_ollama(["phi4:14b"]) as ollama, upstreams_of(tmp_path, ollama.url, experts=[one]) as upstreams:
+        assert (upstreams.models_for(one, 1), upstreams.models_for(one, 2)) == (("phi4:14b",), ())
+        ollama.models.add("qwq:32b")
+        upstreams.catalog.all_nodes()[0].refresh(wait=True)
+        assert upstreams.models_for(one, 2) == ("qwq:32b",)
+
+
+def test_only_models_that_see_serve_who_sees_and_none_of_a_cloud_without_permission(tmp_path: Path) -> None:
+    models = [FakeModel("llava:7b", capabilities=("completion", "vision")), FakeModel.named("gemma3:4b"),
+              FakeModel("gpt-oss:120b", size=72 * 10**9, parameter_size="120B", remote_host="https://ollama.com")]
+    with fake_ollama(models) as ollama, upstreams_of(tmp_path, ollama.url) as upstreams:
+        assert upstreams.models_for(expert_of(models=AUTO, vision=True, label="vision"), 1) == ("llava:7b",)
+        assert upstreams.models_for(expert_of(models=AUTO), 2) == ()
+        assert upstreams.models_for(expert_of(models=AUTO, label="other", allow_cloud=True), 2) == ("gpt-oss:120b",)
+
+
+def test_files_of_the_models_folder_serve_where_no_node_has_anything(tmp_path: Path, ollama: FakeOllama) -> None:
+    pytest.importorskip("llama_cpp", reason="the set `local` is not installed")
+    for name in ("a", "b"):
+        shutil.copy(GGUF, tmp_path / f"{name}.gguf")
+    one = expert_of(models=AUTO)
+    with RefusedPort() as port, upstreams_of(tmp_path, port.url, experts=[one]) as upstreams:
+        assert (upstreams.models_for(one, 1), upstreams.models_for(one, 2)) == (("a", "b"), ())
+        assert upstreams.models_for(structs.replace(one, vision=True), 1) == ()
+        assert upstreams.models_for(expert_of(models={"1": "B.gguf"}), 1) == ("B.gguf",)  # the node may have it yet
+        assert upstreams.tier_of(one, "a") == 1
+    with upstreams_of(tmp_path, ollama.url, experts=[one]) as upstreams:
+        assert upstreams.models_for(one, 1) == ("phi4:14b", "gemma3:4b")
+        assert upstreams.models_for(expert_of(models={"1": "B.gguf"}), 1) == ("b",)
+
+
+@pytest.mark.bench
+def test_it_is_answered_from_memory(tmp_path: Path) -> None:
+    models = [FakeModel.named(f"model{number}:{number % 60 + 1}b") for number in range(200)]
+    one = expert_of(models=AUTO)
+    with fake_ollama(models) as ollama, upstreams_of(tmp_path, ollama.url, experts=[one]) as upstreams:
+        upstreams.models_for(one, 1)
+        began = time.process_time()
+        for _ in range(1000):
+            upstreams.models_for(one, 1)
+        assert (time.process_time() - began) / 1000 < 50e-6

@@ -9,19 +9,29 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from .. import net
 from ..aliases import shorten
 from ..errors import BackendError
-from ..experts import Expert
+from ..experts import Expert, Tier
 from ..replies import ModelCard
-from .choice import choose
+from .choice import Room, choose, rank_tier
 from .inventory import UpstreamModel, card, find_name
 from .nodes import Node, NodeState
 
 MEMORY_SHARE = 0.8
 SHOW_TIMEOUT_S = 10.0
 Group = tuple[str, ...]
+States = tuple[NodeState, ...]
+
+
+class _Settled(Struct):
+    """What "auto" means while the nodes' states stay as they are: for each expert by its label, and for its tiers."""
+
+    states: States
+    chosen: dict[str, str]
+    tiers: dict[tuple[str, Tier], tuple[str, ...]] = {}
 
 
 class Catalog:
@@ -35,7 +45,7 @@ class Catalog:
         self._default = default
         self._experts = tuple(experts)
         self._lock = threading.Lock()
-        self._chosen: dict[Group, tuple[tuple[NodeState, ...], dict[str, str]]] = {}
+        self._settled: dict[Group, _Settled] = {}
 
     def group_of(self, expert: Expert) -> Group:
         return expert.urls or ((expert.url,) if expert.url else self._default)
@@ -59,16 +69,31 @@ class Catalog:
         With `fresh` an unknown or failed node is asked first, which may take its connect timeout.
         """
         group = self.group_of(expert)
-        states = tuple(self._nodes[url].state if fresh else self._nodes[url].last_state for url in group)
+        states = self._states(group, fresh=fresh)
         name = expert.model_name
         if name != "auto":
             return find_name(name, [state.models for state in states]) or name
-        known = self._chosen.get(group)
-        if known is None or known[0] != states:
-            with self._lock:
-                known = (states, self._choose(group, states))
-                self._chosen[group] = known
-        return known[1].get(expert.label, "")
+        return self._settle(group, states).chosen.get(expert.label, "")
+
+    def models_for(self, expert: Expert, tier: Tier, *, fresh: bool = False) -> tuple[str, ...]:
+        """The upstream models of this tier that could serve `expert`, the preferred one first; () for none."""
+        group = self.group_of(expert)
+        states = self._states(group, fresh=fresh)
+        settled = self._settle(group, states)
+        known = settled.tiers.get((expert.label, tier))
+        if known is None:
+            known = settled.tiers[expert.label, tier] = rank_tier(
+                expert, tier, _live_models(states).values(), chosen=settled.chosen, loaded=_loaded(states),
+                room=self._measure_room(group, states))
+        return known
+
+    def find_named(self, expert: Expert, name: str, *, fresh: bool = False) -> str:
+        """The upstream's spelling of a model that `expert` names; "" where it is known that no node has it: those that
+        are up lack it, and none is still to be asked."""
+        states = self._states(self.group_of(expert), fresh=fresh)
+        is_told = any(state.is_up for state in states) and all(state.is_known for state in states)
+        found = find_name(name, [state.models for state in states if state.is_up or not is_told])
+        return found or ("" if is_told else name)
 
     def find(self, name: str) -> str | None:
         """The exact upstream name that a client's `name` means, or None."""
@@ -155,25 +180,44 @@ class Catalog:
                     cards.setdefault(name, card(model, held if only_loaded else None))
         return list(cards.values())
 
-    def _choose(self, group: Group, states: tuple[NodeState, ...]) -> dict[str, str]:
-        live = [state for state in states if state.is_up] or states
-        models = {name: model for state in live for name, model in state.models.items()}
-        loaded = {name for state in states for name in state.loaded}
+    def _states(self, group: Group, *, fresh: bool) -> States:
+        return tuple(self._nodes[url].state if fresh else self._nodes[url].last_state for url in group)
+
+    def _settle(self, group: Group, states: States) -> _Settled:
+        known = self._settled.get(group)
+        if known is None or known.states != states:
+            with self._lock:
+                known = self._settled[group] = _Settled(states, self._choose(group, states))
+        known.states = states  # the same ones are compared at once
+        return known
+
+    def _choose(self, group: Group, states: States) -> dict[str, str]:
         experts = [e for e in self._experts if e.model_name == "auto" and self.group_of(e) == group]
-        return choose(experts, models.values(), loaded=dict.fromkeys(loaded),
-                      memory_bytes=_memory([self._nodes[url] for url in group], models))
+        return choose(experts, _live_models(states).values(), loaded=_loaded(states),
+                      room=self._measure_room(group, states))
+
+    def _measure_room(self, group: Group, states: States) -> Room:
+        """What the models of a group may take, in bytes: the config says it of each node.
+
+        Else it has to be guessed, as Ollama does not tell its memory. On this machine it is read from the system;
+        elsewhere the largest model that was pulled is the best evidence of what fits.
+        """
+        nodes = [self._nodes[url] for url in group]
+        told = [node.vram for node in nodes if node.vram is not None]
+        if told and len(told) == len(nodes):
+            return Room(together=sum(told), at_most=max(told))
+        if all(net.is_loopback(net.split_base(node.url).hostname or "") for node in nodes):
+            guess = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
+        else:
+            guess = max((model.size for model in _live_models(states).values()), default=0)
+        return Room(together=guess, at_most=guess)
 
 
-def _memory(nodes: Sequence[Node], models: dict[str, UpstreamModel]) -> int:
-    """What the models of a group may take together, in bytes: the config says it of each node, and a model must fit
-    one of them.
+def _live_models(states: States) -> dict[str, UpstreamModel]:
+    """Of the nodes that are up; where none is, of all."""
+    live = [state for state in states if state.is_up] or states
+    return {name: model for state in live for name, model in state.models.items()}
 
-    Else it has to be guessed, as Ollama does not tell its memory. On this machine it is read from the system; elsewhere
-    the largest model that was pulled is the best evidence of what fits.
-    """
-    told = [node.vram for node in nodes if node.vram is not None]
-    if told and len(told) == len(nodes):
-        return max(told)
-    if all(net.is_loopback(net.split_base(node.url).hostname or "") for node in nodes):
-        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MEMORY_SHARE)
-    return max((model.size for model in models.values()), default=0)
+
+def _loaded(states: States) -> frozenset[str]:
+    return frozenset(name for state in states for name in state.loaded)

@@ -1,12 +1,14 @@
-"""`model_name: "auto"`: the best model a node has for each expert, all choices together fitting its memory."""
+"""`"auto"`: the best model that nodes have for each expert and each tier, all choices together fitting their memory."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..experts import Expert
+from msgspec import Struct
+
+from ..experts import Expert, Tier
 from .inventory import UpstreamModel
+from .tier import MOST_QUICK, find_size, find_tier
 
 # What people run well for each domain, best first; a name without a tag stands for the whole family.
 PREFERENCES: dict[str, tuple[str, ...]] = {
@@ -36,59 +38,87 @@ SPECIALISTS: dict[str, tuple[str, ...]] = {
     "data_analyst": ("sqlcoder",),
 }
 _NARROW = frozenset(family for families in SPECIALISTS.values() for family in families)
-_BILLIONS = re.compile(r"(\d+(?:\.\d+)?)\s*([bBmM])")
 _UNRANKED = 99
 TINY_BILLIONS = 1.0
-SMALL_BILLIONS = 20.0
+
+
+class Room(Struct, frozen=True):
+    """For how many bytes of models there is room, on all nodes together and on the largest; 0 = unknown."""
+
+    together: int = 0
+    at_most: int = 0
 
 
 def choose(
-    experts: Iterable[Expert], models: Iterable[UpstreamModel], *, loaded: Mapping[str, object], memory_bytes: int
+    experts: Iterable[Expert], models: Iterable[UpstreamModel], *, loaded: Collection[str], room: Room
 ) -> dict[str, str]:
     """Label -> model name for every "auto" expert that some model can serve.
 
-    `memory_bytes` bounds the models that may be wanted at the same time, 0 = unknown. Where each expert's best
-    model fits beside the others', nothing is ever swapped and each gets it, general work what is loaded.
-    Beyond that, what is loaded comes first for all, only a specialist of the expert's own domain, or vision,
-    is worth a swap, and the others share.
+    `room` bounds the models that may be wanted at the same time. Where each expert's best model fits beside the
+    others', nothing is ever swapped and each gets it, general work what is loaded. Beyond that, what is loaded comes
+    first for all, only a specialist of the expert's own domain, or vision, is worth a swap, and the others share.
     """
     experts, models = list(experts), list(models)
-    sizes = {model.name: model.size for model in models}
-    best = _choose(experts, models, loaded=loaded, memory_bytes=None)
-    if memory_bytes and sum(sizes[name] for name in set(best.values())) <= memory_bytes:
-        return best
-    return _choose(experts, models, loaded=loaded, memory_bytes=memory_bytes)
+    best = _choose(experts, models, loaded=loaded, room=None)
+    return best if _fit(best.values(), models, room) else _choose(experts, models, loaded=loaded, room=room)
+
+
+def rank_tier(
+    expert: Expert, tier: Tier, models: Iterable[UpstreamModel], *, chosen: Mapping[str, str], loaded: Collection[str],
+    room: Room,
+) -> tuple[str, ...]:
+    """The models of this tier that could serve `expert`, the best first; () where the tier is better left out.
+
+    That is so where all it has is a stopgap, while the other tier has better: models that are tiny, made for another
+    purpose, or larger than the memory. It is so too for the expert's everyday tier where its model would have to take
+    turns in memory with what `choose` has `chosen` for the expert and others. The other tier is worth a swap.
+    """
+    models = list(models)
+    able = [model for model in models if model.can_chat and _may_serve(expert, model)]
+    sound = [model for model in able if not _is_stopgap(expert, model, loaded, room)]
+    here = [model for model in sound or able if (find_tier(model) or expert.own_tier) == tier]
+    own = chosen.get(expert.label, "")
+    ranked = sorted(here, key=lambda m: (m.name != own, _exceeds(m, room), *_badness(expert, m, loaded, room=None)))
+    if ranked and not _fit((*chosen.values(), ranked[0].name), models, room):
+        if tier == expert.own_tier and own and own != ranked[0].name:
+            return ()
+        ranked.sort(key=lambda m: (m.name != own, _exceeds(m, room), not _is_specialist(expert, m),
+                                   m.name not in loaded, m.name not in chosen.values()))
+    return tuple(model.name for model in ranked)
 
 
 def _choose(
-    experts: Iterable[Expert], models: Iterable[UpstreamModel], *, loaded: Mapping[str, object],
-    memory_bytes: int | None,
+    experts: Iterable[Expert], models: Iterable[UpstreamModel], *, loaded: Collection[str], room: Room | None
 ) -> dict[str, str]:
-    """One pass. `memory_bytes` None = as if there were room for all, so that to be loaded counts for little."""
+    """One pass. `room` None = as if there were room for all, so that to be loaded counts for little."""
     usable = [model for model in models if model.can_chat]
-    is_scarce, limit = memory_bytes is not None, memory_bytes or 0
+    limits = room or Room()
     chosen: dict[str, str] = {}
     kept: dict[str, UpstreamModel] = {}
     for expert in sorted(experts, key=_importance):
         fitting = [m for m in usable if _may_serve(expert, m)]
         if not fitting:
             continue
-        ranked = sorted(fitting, key=lambda m: (
-            _exceeds(m, limit), *_badness(expert, m, loaded, is_scarce=is_scarce),
-        ))
+        ranked = sorted(fitting, key=lambda m: (_exceeds(m, limits), *_badness(expert, m, loaded, room=room)))
         best = ranked[0]
-        if best.name not in kept and limit and not _is_specialist(expert, best):
+        if best.name not in kept and limits.together and not _is_specialist(expert, best):
             taken = sum(model.size for model in kept.values())
             shared = [model for model in ranked if model.name in kept]
-            if shared and taken + best.size > limit:
+            if shared and taken + best.size > limits.together:
                 best = shared[0]
         kept[best.name] = best
         chosen[expert.label] = best.name
     return chosen
 
 
-def _exceeds(model: UpstreamModel, memory_bytes: int) -> bool:
-    return bool(memory_bytes) and model.size > memory_bytes
+def _fit(names: Iterable[str], models: Sequence[UpstreamModel], room: Room) -> bool:
+    """Whether the models of these names are known to have room together."""
+    wanted = set(names)
+    return room.together > 0 and sum(model.size for model in models if model.name in wanted) <= room.together
+
+
+def _exceeds(model: UpstreamModel, room: Room) -> bool:
+    return 0 < room.at_most < model.size
 
 
 def _importance(expert: Expert) -> tuple[int, int]:
@@ -102,30 +132,45 @@ def _may_serve(expert: Expert, model: UpstreamModel) -> bool:
     return not expert.vision or "vision" in model.capabilities
 
 
+def _is_stopgap(expert: Expert, model: UpstreamModel, loaded: Collection[str], room: Room) -> bool:
+    return (_is_foreign(expert, model) or _is_tiny(expert, model)
+            or (_exceeds(model, room) and model.name not in loaded))
+
+
 def _badness(
-    expert: Expert, model: UpstreamModel, loaded: Mapping[str, object], *, is_scarce: bool
+    expert: Expert, model: UpstreamModel, loaded: Collection[str], *, room: Room | None
 ) -> tuple[float, ...]:
-    """Lower is better: an own specialist, then the preference list, then loaded, then size.
+    """Lower is better: the everyday tier of an expert that has two, an own specialist, then the preference list, then
+    loaded, then size.
 
     Where memory is scarce, and for general work, what is loaded comes before what is preferred.
     """
     domain = expert.label if expert.label in PREFERENCES else "general"
-    is_foreign_specialist = _family(model) in _NARROW and not _is_specialist(expert, model)
     billions = _size_in_billions(model)
-    is_tiny = billions < TINY_BILLIONS
     idle = 0.0 if model.name in loaded else 1.0
-    is_slow = expert.own_tier == 1 and billions > SMALL_BILLIONS
+    is_slow = expert.own_tier == 1 and billions > MOST_QUICK
+    is_of_other_tier = len(expert.tiers) > 1 and (find_tier(model) or expert.own_tier) != expert.own_tier
     return (
         float(model.is_remote),
-        float(is_foreign_specialist),
+        float(_is_foreign(expert, model)),
+        float(_is_tiny(expert, model)),
+        float(is_of_other_tier),
         0.0 if _is_specialist(expert, model) else 1.0,
-        float(is_tiny),
-        idle if is_scarce or domain == "general" else 0.0,
+        idle if room is not None or domain == "general" else 0.0,
         float(_place(PREFERENCES[domain], model)),
         idle,
         float(is_slow),
         -billions,
     )
+
+
+def _is_foreign(expert: Expert, model: UpstreamModel) -> bool:
+    """Whether it is made for the purpose of somebody else."""
+    return _family(model) in _NARROW and not _is_specialist(expert, model)
+
+
+def _is_tiny(expert: Expert, model: UpstreamModel) -> bool:
+    return _size_in_billions(model) < TINY_BILLIONS and not _is_specialist(expert, model)
 
 
 def _is_specialist(expert: Expert, model: UpstreamModel) -> bool:
@@ -143,9 +188,4 @@ def _family(model: UpstreamModel) -> str:
 
 
 def _size_in_billions(model: UpstreamModel) -> float:
-    """Parameters in billions, from what the node says, the tag, or the file size at about 0.6 bytes a parameter."""
-    for text in (model.parameter_size, model.name.split(":", 1)[-1]):
-        found = _BILLIONS.search(text)
-        if found:
-            return float(found[1]) / (1000 if found[2] in "mM" else 1)
-    return model.size / 0.6e9
+    return find_size(model) or 0.0

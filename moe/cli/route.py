@@ -43,7 +43,16 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     model = f" ({told['model']})" if told.get("model") else ""
     summary = (f"{told['expert']}{model}: stage {told['stage']}, confidence {told['confidence']:.3f}, "
                f"{told['elapsed_ms']:.1f} ms")
-    return [*shown, summary]
+    return [*shown, summary, *_strategy(told)]
+
+
+def _strategy(told: Mapping[str, Any]) -> list[str]:
+    """How the answer would be come by; older servers do not say."""
+    if "strategy" not in told:
+        return []
+    tier = f", tier {told['tier']}" if told.get("tier") else ""
+    kinds = ", ".join(f"{kind} {share:.2f}" for kind, share in told["complexity"].items())
+    return [f"strategy {told['strategy']}{tier}: {told['reason']}", f"complexity: {kinds}"]
 
 
 def _rank(row: Mapping[str, float], stage: str) -> tuple[float, float]:

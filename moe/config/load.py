@@ -10,7 +10,7 @@ import msgspec
 from ..errors import ConfigError
 from ..experts import Expert, TierKey
 from .examples import Packs, read_packs
-from .rules import check_experts, check_settings
+from .rules import check_experts, check_pipeline, check_settings, find_labels
 from .schema import FOREIGN, Config, ConfigFile, ExpertsFile, NodeConfig, ServerConfig
 from .settings import ROOT
 from .sheet import Sheet
@@ -31,7 +31,8 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
     experts = sheet.build(ExpertsFile, sheet.value) or ExpertsFile()
     packs = Packs()
     if sheet.is_readable:
-        _check_experts(experts, sheet, nodes=settings.nodes)
+        labels = _check_experts(experts, sheet, nodes=settings.nodes)
+        check_pipeline(settings.pipeline, main, labels=labels)
         # The second is a container's, where the first is a mount.
         shipped = (ROOT / "config", ROOT / "defaults" / "config")
         folders = (folder, *shipped, *((experts_file.parent,) if experts_file else ()))
@@ -44,7 +45,7 @@ def read_config(folder: Path, *, experts_file: Path | None = None) -> Config:
         expert_runner=settings.expert_runner, nodes=settings.nodes, server=settings.server,
         rate_limit=settings.rate_limit,
         models=settings.models, response=settings.response, privacy=settings.privacy, documents=settings.documents,
-        tools=settings.tools, log_prompts=settings.log_prompts,
+        tools=settings.tools, pipeline=settings.pipeline, log_prompts=settings.log_prompts,
         experts=_place_experts(experts.experts, settings.nodes), folder=folder,
         files=(main.file, sheet.file, *packs.files), warnings=(*main.warnings, *sheet.warnings),
         examples=packs.examples,
@@ -86,15 +87,17 @@ def _place_experts(experts: tuple[Expert, ...], nodes: tuple[NodeConfig, ...]) -
     return tuple(place(expert) for expert in experts)
 
 
-def _check_experts(file: ExpertsFile, sheet: Sheet, *, nodes: tuple[NodeConfig, ...]) -> None:
+def _check_experts(file: ExpertsFile, sheet: Sheet, *, nodes: tuple[NodeConfig, ...]) -> frozenset[str]:
+    """Gives back the labels, none where they are not all known."""
     entries = sheet.value.get("experts")
     if entries is not None and not isinstance(entries, list):
-        return
+        return frozenset()
     count = len(entries or ())
     placed = dict(zip(sheet.readable_items.get(("experts",), ()), file.experts, strict=True))
     if count > file.max_experts:
         sheet.fault(("experts",), f"{count} experts, more than max_experts ({file.max_experts})")
     check_experts(placed, sheet, entries=entries or (), nodes=[node.name for node in nodes])
+    return find_labels(placed, entries or ())
 
 
 def _find_experts(folder: Path, named: str, sheet: Sheet) -> Path | None:

@@ -12,13 +12,18 @@ from ..experts import Expert
 from ..net import check_url, parse_address, spell_url
 from ..options import is_duration, read_option
 from .places import Path as JsonPath
-from .schema import ConfigFile, NodeConfig
+from .schema import ConfigFile, NodeConfig, PipelineConfig
 
 FEW_KEYWORDS = 15
 _FORBIDDEN = re.compile(r"[/\\]|\.\.|:latest\s*$", re.IGNORECASE)
 _HOST_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-RESERVED = frozenset({"lemoe", "moe", "auto"})
+# The models that orchestrate, one for each output mode.
+ORCHESTRATORS = ("moe-orchestrator", "moe-orchestrator-code", "moe-orchestrator-concise", "moe-orchestrator-research",
+                 "moe-orchestrator-report", "moe-orchestrator-agent", "moe-orchestrator-plan")
+# The families of tools that an expert may always be offered; the tools themselves stand on a higher floor.
+TOOL_FAMILIES = ("arithmetic", "algebra", "dates", "measures", "texts", "networks", "law")
+RESERVED = frozenset({"lemoe", "moe", "auto", *ORCHESTRATORS})
 
 
 class Report(Protocol):
@@ -80,8 +85,7 @@ def check_experts(
     any label that is missed.
     """
     unread = [entry for index, entry in enumerate(entries) if index not in experts]
-    labels = {expert.label for expert in experts.values()} | {_raw(entry, "label") for entry in unread}
-    has_nameless = any(not _raw(entry, "label") for entry in unread)
+    labels = find_labels(experts, entries)
     has_fallback = any(expert.is_fallback for expert in experts.values())
     if not has_fallback and "0" not in [_raw(entry, "id") for entry in unread]:
         report.fault(("experts",), "no expert has id 0: one must be the fallback")
@@ -93,8 +97,22 @@ def check_experts(
         _check_models(expert, path, report)
         _check_options(expert, path, report)
         _check_addresses(expert, path, report, nodes=nodes)
-        if expert.fallback and not has_nameless and expert.fallback not in labels:
+        _check_tools(expert, path, report)
+        if expert.fallback and labels and expert.fallback not in labels:
             report.fault((*path, "fallback"), f'no expert is labelled "{expert.fallback}"')
+
+
+def find_labels(experts: Mapping[int, Expert], entries: Sequence[object]) -> frozenset[str]:
+    """Those that an expert may be called by; none where an entry could not be read and might have any."""
+    unread = [_raw(entry, "label") for index, entry in enumerate(entries) if index not in experts]
+    return frozenset() if "" in unread else frozenset((*unread, *(expert.label for expert in experts.values())))
+
+
+def check_pipeline(limits: PipelineConfig, report: Report, *, labels: Collection[str]) -> None:
+    """Notes on config.json's `report` whom it means that there is not; without `labels` that is not known."""
+    for key, label in (("planner", limits.planner), ("judge", limits.judge)):
+        if label and labels and label not in labels:
+            report.fault(("pipeline", key), f"no expert is labelled {json.dumps(label)}")
 
 
 def _raw(entry: object, key: Literal["id", "label"]) -> str:
@@ -188,6 +206,13 @@ def _check_models(expert: Expert, path: JsonPath, report: Report) -> None:
                                             "leave it out, or name it there too")
     if expert.models and expert.tier is not None and expert.tier not in expert.tiers:
         report.fault((*path, "tier"), f"\"models\" names no model for tier {expert.tier}")
+
+
+def _check_tools(expert: Expert, path: JsonPath, report: Report) -> None:
+    for index, family in enumerate(expert.tools or ()):
+        if family not in TOOL_FAMILIES:
+            report.fault((*path, "tools", index), f"{json.dumps(family)} is no family of tools: those are "
+                                                  f"{', '.join(TOOL_FAMILIES)}")
 
 
 def _check_addresses(expert: Expert, path: JsonPath, report: Report, *, nodes: Collection[str]) -> None:

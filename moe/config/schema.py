@@ -165,6 +165,23 @@ class ToolsConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     max_result_chars: Annotated[int, Meta(ge=200)] = 8000
 
 
+class PipelineConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far an orchestrated answer may go. An answer whose confidence is below `escalate_below` goes to tier 2.
+
+    For one request at most `max_calls` of models, `max_tokens` in all of them together and `deadline_s` seconds, at
+    most `parallel` at once. `planner` and `judge` are experts' labels: who divides a request, and who merges and checks
+    the answers; "" leaves it to the line.
+    """
+
+    escalate_below: Share = 0.65
+    max_calls: Annotated[int, Meta(ge=1, le=64)] = 8
+    max_tokens: AtLeastOne | None = None
+    deadline_s: Positive = 300
+    parallel: Annotated[int, Meta(ge=1, le=32)] = 4
+    planner: str = ""
+    judge: str = ""
+
+
 class PrivacyConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether anything that was said may be kept, where a client asks for that."""
 
@@ -186,6 +203,7 @@ class ConfigFile(Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     privacy: PrivacyConfig = PrivacyConfig()
     documents: DocumentsConfig = DocumentsConfig()
     tools: ToolsConfig = ToolsConfig()
+    pipeline: PipelineConfig = PipelineConfig()
     log_prompts: bool = False
 
 
@@ -214,6 +232,7 @@ class Config(Struct, frozen=True, kw_only=True):
     privacy: PrivacyConfig = PrivacyConfig()
     documents: DocumentsConfig = DocumentsConfig()
     tools: ToolsConfig = ToolsConfig()
+    pipeline: PipelineConfig = PipelineConfig()
     log_prompts: bool
     experts: tuple[Expert, ...]
     folder: Path

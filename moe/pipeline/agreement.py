@@ -27,7 +27,7 @@ _SUM = re.compile(rf"(?<![\w.,=^)+*/×÷·−-])([(-]{{0,4}}{_VALUE}(?:\)|{_OPER
 _NOISE = re.compile(r"[$€£,\s]|<<|>>")
 _SIGNS = (("×", "*"), ("·", "*"), ("÷", "/"), ("−", "-"), ("\\times", "*"), ("\\div", "/"), ("x", "*"), ("%", "/100"))
 _NUMBERS = re.compile(r"[-−]?\d[\d.,  '’_]*")
-_PLAIN = re.compile(r"[-−]?\d+(?:\.\d+)?(?:/\d+)?")
+_PLAIN = re.compile(r"[-−]?\d+(?:\.\d+|/0*[1-9]\d*)?")
 _GROUPS = re.compile(r"[  '’_\s]")
 
 
@@ -55,13 +55,21 @@ def check_sums(text: str) -> Sums:
     return Sums(sum(verdicts), len(verdicts) - sum(verdicts))
 
 
+def calculate(expression: str) -> Fraction | None:
+    """Its exact value; None for what cannot be worked out."""
+    try:
+        return work_out(parse(expression, "en"))[0]
+    except ToolError:
+        return None
+
+
 def find_agreement(text: str, results: Iterable[str]) -> float | None:
     """The share of what tools found that the answer says too, None where they found nothing: a number in any notation
     and rounded as one likes, anything else in its own words."""
     wanted = [result.strip() for result in results if result.strip()]
     if not wanted:
         return None
-    said = _read_numbers(text)
+    said = read_numbers(text)
     folded = " ".join(text.casefold().split())
     return sum(_says(folded, said, result) for result in wanted) / len(wanted)
 
@@ -72,9 +80,8 @@ def _squeeze(found: re.Match[str]) -> str:
 
 def _holds(left: str, right: str) -> bool | None:
     """None for what cannot be worked out."""
-    try:
-        value, _ = work_out(parse(_spell(left), "en"))
-    except ToolError:
+    value = calculate(_spell(left))
+    if value is None:
         return None
     told = _NOISE.sub("", right)
     number = told.rstrip("%")
@@ -106,7 +113,7 @@ def _says(folded: str, said: list[tuple[Fraction, Fraction]], result: str) -> bo
     return any(abs(number - value) <= slack for number, slack in said)
 
 
-def _read_numbers(text: str) -> list[tuple[Fraction, Fraction]]:
+def read_numbers(text: str) -> list[tuple[Fraction, Fraction]]:
     """All numbers, in each notation they may be in, with what may be missing to the exact one by rounding."""
     numbers = []
     for found in _NUMBERS.finditer(text):

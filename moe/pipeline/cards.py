@@ -17,6 +17,7 @@ from ..experts import Expert
 from ..replies import ModelCard
 from ..routing.names import is_routed
 from .lineup import Lineup
+from .modes.known import MODES, Mode, find_mode
 from .vectors import Vectors
 
 CAPABILITIES = ("completion", "tools", "insert", "vision", "thinking")
@@ -47,7 +48,9 @@ class Cards:
         aliases = [alias for alias in self._aliases.entries() if self.find_alias(alias.name) is alias]
         named = {plain(alias.name) for alias in aliases}
         models = [card for card in self._models() if plain(card.name) not in named]
-        cards = [self._router(experts), *experts, *map(self._of_alias, aliases), *models]
+        router = self._router(experts)
+        modes = (_in_mode(router, mode) for mode in MODES.values())
+        cards = [router, *modes, *experts, *map(self._of_alias, aliases), *models]
         return [card for card in cards if card.kind in _LISTED[self._config.models.list]]
 
     def loaded(self) -> list[ModelCard]:
@@ -114,7 +117,9 @@ class Cards:
         if found is not None:
             return next((card for card in self._models() if card.name == found), None)
         if is_own or is_routed(name, self._config):
-            return self._router([self.of(expert) for expert in self._config.experts])
+            router = self._router([self.of(expert) for expert in self._config.experts])
+            mode = find_mode(name)
+            return router if mode is None else _in_mode(router, mode)
         return None
 
     def _is_own(self, name: str) -> bool:
@@ -158,6 +163,11 @@ class Cards:
         if expert.type != "ollama" or not model:
             return None
         return self._local.card(model) or self._catalog.describe(model, self._catalog.nodes_of(expert))
+
+
+def _in_mode(router: ModelCard, mode: Mode) -> ModelCard:
+    """It leads where the router does; only how it answers is its own."""
+    return structs.replace(router, name=mode.model, description=mode.description)
 
 
 def _one_line(expert: Expert, model: str) -> str:

@@ -3,6 +3,7 @@
     inline  a tool that knows it exactly         -> chunks, and nobody else is asked
     router  who should answer, and how sure      -> Decision
     ground  what tools find in the prompt, for the expert to rely on
+    strategy  one call, a second look, or a council -> conductor, for the models that orchestrate
     toolloop  the tools it may call meanwhile
     dispatch  the expert, or whoever stands in   -> chunks
     note    remembers who made which call, so that its result comes back to them
@@ -28,25 +29,30 @@ from ..errors import BadRequest
 from ..experts import Expert
 from ..metrics import Statistics
 from ..replies import ModelCard
+from ..routing.complexity import read_complexity
 from ..routing.heads import tell_guesses
 from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
+from ..routing.strategy import choose_strategy, find_probabilities
 from ..tools.known import Toolkit
 from ..tools.questions.recogniser import Answered
 from ..trace import Trace
 from .attachments import Attachments, unwatched
 from .callers import CallerMemory
 from .cards import Cards
+from .conductor import Conductor
 from .dispatch import Dispatcher
 from .footer import may_have_footer, sign, unsign
 from .form import Form, Forms
 from .grounding import Grounding
 from .inline import Inline, decide, say
 from .lineup import Lineup, prepare
+from .modes.known import Mode, find_mode
 from .noting import note_decision, note_name, note_tool
 from .offering import join
 from .personas import take_on
 from .settle import settle
+from .staff import Staff
 from .toolloop import Toolloop
 from .vectors import Vectors
 
@@ -67,6 +73,14 @@ class Decider(Protocol):
     def heed(self, callers: Callers) -> None: ...
 
 
+class Observer(Protocol):
+    """Who keeps how well models do."""
+
+    def observe(self, model: str, domain: str, positive: bool) -> None: ...
+
+    def score(self, model: str, domain: str) -> float | None: ...
+
+
 class Gateway:
     """Everything one configuration needs to answer; made by `build.py`, replaced whole on reload."""
 
@@ -83,10 +97,13 @@ class Gateway:
         vectors: Vectors,
         statistics: Statistics,
         tools: Toolkit,
+        staff: Staff,
+        standing: Observer | None = None,
         retire: Callable[[], None],
         callers: CallerMemory | None = None,
     ) -> None:
-        """`retire` frees what only new requests would need; answers under way keep what they use."""
+        """`standing` is told how well models do. `retire` frees what only new requests would need; answers under way
+        keep what they use."""
         self.config = config
         self.router = router
         self.catalog = catalog
@@ -96,6 +113,13 @@ class Gateway:
         self._inline = Inline(tools.recogniser, config.tools)
         self._grounding = Grounding(tools.recogniser, config.tools)
         self._toolloop = Toolloop(dispatcher, tools, config.tools)
+        self._staff = staff
+        self._conductor = Conductor(
+            self._toolloop, staff, tools.toolbox, config.pipeline,
+            observe=standing.observe if standing is not None else _forget,
+            past_score=standing.score if standing is not None else lambda model, domain: None,
+            thinks=lambda model: "thinking" in self._cards.abilities(model), room_of=self._find_room,
+        )
         self._cards = Cards(config, catalog=catalog, local=local, lineup=lineup, vectors=vectors,
                             aliases=manager.aliases)
         self._lineup = lineup
@@ -117,6 +141,7 @@ class Gateway:
         if _unloads(request) and self._means_encoder(request.model):
             return _unload_nothing(request.model)
         request = structs.replace(self._unfold(request), client=client)
+        mode = find_mode(request.model)
         form = self._forms.read(request)
         has_footer = self.config.response.footer and may_have_footer(request)
         began_ms = trace.now_ms()
@@ -128,34 +153,52 @@ class Gateway:
         else:
             request = self._attachments.take_in(unsign(request) if has_footer else request, watch=watch)
             began_ms = trace.now_ms()
-            decision = self.router.decide(request)
+            decision = self._decide(request, mode)
             note_decision(trace, decision, began_ms=began_ms)
             self._check_named(asked, decision)
-            chunks = self._ask(request, decision, request_id=request_id, form=form, trace=trace)
+            chunks = self._ask(request, decision, mode, request_id=request_id, form=form, trace=trace)
         note_name(trace, asked.model, decision, is_alias=request.model != asked.model)
         settled = settle(chunks, request, decision, statistics=self._statistics, request_id=request_id, trace=trace)
         return Answer(decision, sign(settled) if has_footer else settled)
 
     def _find_exact(self, request: ChatRequest) -> Answered | None:
         """A tool's answer, where the router was to choose and a tool knows it exactly. Raises ModelNotFound."""
+        mode = find_mode(request.model)
+        if mode is not None and not mode.takes_exact:
+            return None
         return self._inline.find(request) if self.router.chooses(request.model) else None
 
+    def _decide(self, request: ChatRequest, mode: Mode | None) -> Decision:
+        """Who answers, how, and with the model of which tier. Raises ModelNotFound."""
+        decision = choose_strategy(request, self.router.decide(request), orchestrates=mode is not None,
+                                   experts=self.config.experts)
+        return self._staff.equip(decision)
+
     def _ask(
-        self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None, trace: Trace
+        self, request: ChatRequest, decision: Decision, mode: Mode | None, *, request_id: str, form: Form | None,
+        trace: Trace,
     ) -> Generator[Chunk, None, None]:
         began_ms = trace.now_ms()
         grounded = self._grounding.add(request, decision)
         if grounded is not request:
             note_tool(trace, "grounding", began_ms=began_ms, reason="facts that tools found stand beside the prompt")
-        request = self._toolloop.offer(grounded, decision)
-        chunks = self._toolloop.run(request, decision, request_id=request_id, form=form, trace=trace)
+        request = self._toolloop.offer(grounded, decision, always=mode is not None and mode.offers_tools)
+        if mode is not None and _is_question(request, decision):
+            chunks = self._conductor.run(request, decision, mode, request_id=request_id, form=form, trace=trace)
+        else:
+            chunks = self._toolloop.run(request, decision, request_id=request_id, form=form, trace=trace)
         return self._callers.note(chunks, request) if decision.virtual else chunks
+
+    def _find_room(self, decision: Decision) -> int:
+        """How many tokens a prompt may have, 0 where nobody knows."""
+        chosen = next(self._lineup.candidates(decision))
+        return chosen.backend.context_tokens(chosen.model)
 
     def measure(self, request: ChatRequest) -> tuple[ChatRequest, int | None]:
         """`request` as the model that would answer gets it, and its exact length in tokens, None where nobody can say.
         Calls no model. Raises RequestError."""
         request = self._attachments.take_in(self._unfold(request))
-        decision = self.router.decide(request)
+        decision = self._decide(request, find_mode(request.model))
         request = self._toolloop.offer(self._grounding.add(request, decision), decision)
         chosen = next(self._lineup.candidates(decision))
         prepared = join(prepare(request, chosen.expert, chosen.model), chosen.backend)
@@ -167,7 +210,9 @@ class Gateway:
             raise BadRequest("there is no text to route", param="text")
         request = self._unfold(request)
         exact = self._find_exact(request)
-        decision = self.router.decide(request) if exact is None else decide(exact)
+        decision = self._decide(request, find_mode(request.model)) if exact is None else decide(exact)
+        words = next(iter(request.user_texts[-1:]), "")
+        asked = read_complexity(words, find_probabilities(decision))
         doubt = find_doubt(decision)
         return {
             "expert": decision.expert.label,
@@ -177,6 +222,10 @@ class Gateway:
             "confidence": round(decision.confidence, 4),
             "none_fits": None if doubt is None else round(doubt, 4),
             "near_tie": is_tie(rank(decision)),
+            "strategy": decision.strategy,
+            "tier": decision.tier,
+            "reason": decision.reason,
+            "complexity": {kind: round(share, 4) for kind, share in asked.probabilities.items()},
             "scores": {
                 label: {name: round(value, 4) for name, value in signals.items()}
                 for label, signals in decision.scores.items()
@@ -257,6 +306,15 @@ class Gateway:
 def _is_named(decision: Decision) -> bool:
     """Whether the client named the very model that answers."""
     return decision.stage == "raw" and not decision.virtual
+
+
+def _forget(model: str, domain: str, positive: bool) -> None:
+    """Where nothing is kept."""
+
+
+def _is_question(request: ChatRequest, decision: Decision) -> bool:
+    """Whether it is for experts to answer: no housekeeping of a client's, and no bare text to go on with."""
+    return decision.stage not in ("raw", "tool") and bool(request.messages) and request.completion is None
 
 
 def _unloads(request: ChatRequest) -> bool:

@@ -81,7 +81,7 @@ class Lineup:
         experts of any domain.
         """
         origin = decision.expert
-        if decision.stage == "raw" and not decision.virtual:
+        if decision.is_alone or (decision.stage == "raw" and not decision.virtual):
             yield self._candidate(origin, decision.model)
             return
         seen: set[str] = set()
@@ -155,8 +155,11 @@ def raw_expert(model: str) -> Expert:
 def prepare(request: ChatRequest, expert: Expert, model: str) -> ChatRequest:
     """`request` as this expert should see it: its model, its system prompt, its sampling defaults."""
     changed: dict[str, object] = {"model": model}
-    if expert.system_prompt and request.messages and not is_housekeeping(request):
-        changed["messages"] = _with_system(request.messages, expert)
+    messages = request.messages
+    if expert.system_prompt and messages and not is_housekeeping(request):
+        changed["messages"] = messages = _with_system(messages, expert)
+    if request.notes and messages:
+        changed["messages"] = _with_notes(messages, request.notes)
     if expert.options or expert.max_tokens is not None:
         changed["sampling"] = _with_defaults(request, expert)
     if request.keep_alive is None and expert.keep_alive is not None:
@@ -176,6 +179,13 @@ def _with_system(messages: tuple[Message, ...], expert: Expert) -> tuple[Message
     others = tuple(part for part in first.parts if not isinstance(part, Text))
     joined = Message("system", (Text(f"{expert.system_prompt}\n\n{first.text}"), *others))
     return (joined, *(message for index, message in enumerate(messages) if index != own[0]))
+
+
+def _with_notes(messages: tuple[Message, ...], notes: tuple[str, ...]) -> tuple[Message, ...]:
+    """Some templates take one system message and only at the beginning, so the notes join the first."""
+    first, *others = messages if messages[0].role == "system" else (Message("system"), *messages)
+    texts = [Text("\n\n".join(filter(None, (first.text, *notes))))]
+    return (structs.replace(first, parts=(*texts, *(p for p in first.parts if not isinstance(p, Text)))), *others)
 
 
 _TYPED = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repeat_penalty", "seed")

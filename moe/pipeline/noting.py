@@ -44,8 +44,10 @@ def note_decision(trace: Trace, decision: Decision, *, began_ms: float) -> None:
     """Who was chosen, on what ground, and who came close."""
     trace.decide(decision)
     scores = {label: round(value, 4) for label, value in rank(decision)[:MOST_SCORES]}
+    how = f"; {decision.strategy}: {decision.reason}" if decision.virtual and decision.reason else ""
     trace.add(Span(stage="planner", name="router", started_ms=began_ms, ended_ms=trace.now_ms(), scores=scores,
-                   confidence=round(decision.confidence, 4), reason=f"{decision.expert.label}: {_explain(decision)}"))
+                   confidence=round(decision.confidence, 4),
+                   reason=f"{decision.expert.label}: {_explain(decision)}{how}"))
 
 
 def _explain(decision: Decision) -> str:

@@ -14,16 +14,22 @@ from ..backends.base import Backend
 from ..config.schema import ToolsConfig
 from ..core import ChatRequest, Decision, ToolCall
 from ..errors import BackendError, MoeError, UpstreamFailure, UpstreamRefusal
+from ..experts import Expert
 from ..routing.text import find_question, is_housekeeping
 from ..tools.base import LawBook, Tool
+from ..tools.known import Toolkit
 from ..tools.law import TOOLS as LAW
-from ..tools.questions.recogniser import MOST_OFFERED, Recogniser
+from ..tools.questions.recogniser import MOST_OFFERED
 
 # So much of each turn is searched, and of all turns together, the oldest first, so that what is offered only grows.
 LONGEST_TURN = 4_000
 MOST_SEARCHED, LEAST_SEARCHED = 20_000, 100
 MOST_TURNS_KEPT = 4096
 COUNTED_AGAIN_AFTER_S = 5.0
+# Beside the tools that an expert always has, as many others as make so many in all.
+MOST_TOGETHER = 12
+# Whoever is to work with tools has these whatever is asked.
+HANDY = ("arithmetic", "dates", "measures")
 OF_LAW = frozenset(tool.name for tool in LAW)
 
 TOO_LONG, TOO_MANY = "context_length_exceeded", 429
@@ -50,10 +56,20 @@ _FAILED_CALL = re.compile(r"pars(?:e|ing) (?:the )?(?:tool|function)", re.IGNORE
 class Fitting:
     """Which tools a conversation may need; the turns of one that goes on are looked through once."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        self._recogniser = recogniser
+    def __init__(self, toolkit: Toolkit) -> None:
+        self._recogniser = toolkit.recogniser
+        self._families: dict[str, list[str]] = {}
+        for tool in toolkit.toolbox:
+            self._families.setdefault(tool.family, []).append(tool.name)
         self._known: OrderedDict[int, tuple[str, ...]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def choose(self, request: ChatRequest, expert: Expert, *, always: bool = False) -> list[str]:
+        """Those of the families that `expert` always has, all of them, then those that the conversation asks for, and
+        with `always` what is handy for any work."""
+        own = self._gather(expert.families)
+        names = dict.fromkeys((*own, *self.find(request), *(self._gather(HANDY) if always else ())))
+        return list(names)[:max(MOST_TOGETHER, len(own))]
 
     def find(self, request: ChatRequest) -> list[str]:
         """By the user's own words, in the order they came up, so that what is offered first stays first; a long
@@ -68,6 +84,9 @@ class Fitting:
             if len(names) >= MOST_OFFERED:
                 break
         return list(names)[:MOST_OFFERED]
+
+    def _gather(self, families: tuple[str, ...]) -> list[str]:
+        return [name for family in families for name in self._families.get(family, ())]
 
     def _look_up(self, text: str) -> tuple[str, ...]:
         key = hash(text)

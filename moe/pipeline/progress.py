@@ -1,4 +1,4 @@
-"""The lines that say which tools were called, among the thoughts that a client is shown."""
+"""The lines that say which tools were called and what the line is doing, among the thoughts that a client is shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import structs
 from ..core import ChatRequest, Message, Part, Thinking
 
 ARROW = " \u2192 "
+STEP = "\u00b7 "
 
 
 class Progress:
@@ -17,7 +18,7 @@ class Progress:
 
     def __init__(self, names: Iterable[str]) -> None:
         called = "|".join(map(re.escape, names))
-        self._line = re.compile(rf"^(?:{called})\([^\n]*\){ARROW}[^\n]*(?:\n|\Z)", re.MULTILINE)
+        self._line = re.compile(rf"^(?:{called})\([^\n]*\){ARROW}[^\n]*(?:\n|\Z)|^{STEP}[^\n]*(?:\n|\Z)", re.MULTILINE)
 
     def forget(self, request: ChatRequest) -> ChatRequest:
         """`request` without those that earlier answers carry back."""
@@ -31,7 +32,7 @@ class Progress:
         return structs.replace(message, parts=tuple(left for part in message.parts for left in self._strip(part)))
 
     def _strip(self, part: Part) -> tuple[Part, ...]:
-        if not isinstance(part, Thinking) or ARROW not in part.text:
+        if not isinstance(part, Thinking) or not _may_be_ours(part.text):
             return (part,)
         left = self._line.sub("", part.text)
         return (Thinking(left),) if left.strip() else ()
@@ -39,4 +40,8 @@ class Progress:
 
 def _may_have_any(message: Message) -> bool:
     return message.role == "assistant" and any(
-        isinstance(part, Thinking) and ARROW in part.text for part in message.parts)
+        isinstance(part, Thinking) and _may_be_ours(part.text) for part in message.parts)
+
+
+def _may_be_ours(text: str) -> bool:
+    return ARROW in text or STEP in text

@@ -28,7 +28,7 @@ from ..core import (
 )
 from ..errors import BackendError, MoeError
 from ..tools.known import Toolkit
-from ..trace import Trace
+from ..trace import Stage, Trace
 from .calling import EmptyAnswer, OnlyCalls, read_written
 from .dispatch import Dispatcher
 from .form import Form
@@ -54,33 +54,34 @@ class Toolloop:
         self._dispatcher = dispatcher
         self._toolbox = toolkit.toolbox
         self._config = config
-        self._fitting = Fitting(toolkit.recogniser)
+        self._fitting = Fitting(toolkit)
         self._laws = Imported(toolkit.toolbox.laws)
         self._progress = Progress(tool.name for tool in toolkit.toolbox)
         self._specs = {tool.name: msgspec.json.encode(specify(tool)) for tool in toolkit.toolbox}
 
-    def offer(self, request: ChatRequest, decision: Decision) -> ChatRequest:
-        """`request` with the tools that a model may want for it, if it is one to offer any with; without what earlier
-        answers told of calls."""
+    def offer(self, request: ChatRequest, decision: Decision, *, always: bool = False) -> ChatRequest:
+        """`request` with the tools that its expert always has and those that a model may want for it, if it is one to
+        offer any with; without what earlier answers told of calls. `always`: some are handy whatever is asked."""
         request = self._progress.forget(request)
         if not may_offer(request, decision, self._config):
             return request
         own = names_of(request.tools)
-        fitting = self._fitting.find(request)
+        fitting = self._fitting.choose(request, decision.expert, always=always)
         names = (name for name in fitting if name not in own and (name not in OF_LAW or self._laws))
         found = tuple(msgspec.json.decode(self._specs[name]) for name in names)  # LiteLLM changes what it is given
         return structs.replace(request, offered=found) if found else request
 
     def run(
         self, request: ChatRequest, decision: Decision, *, request_id: str, form: Form | None = None,
-        trace: Trace | None = None,
+        trace: Trace | None = None, stage: Stage = "workers",
     ) -> _Chunks:
         """As `Dispatcher.run`, which it is where nothing is offered."""
         if not request.offered:
-            return self._dispatcher.run(request, decision, request_id=request_id, form=form, trace=trace)
+            return self._dispatcher.run(request, decision, request_id=request_id, form=form, trace=trace, stage=stage)
 
         def ask(request: ChatRequest, decision: Decision, failed: _Failed) -> _Chunks:
-            return self._dispatcher.run(request, decision, request_id=request_id, failed=failed, trace=trace)
+            return self._dispatcher.run(request, decision, request_id=request_id, failed=failed, trace=trace,
+                                        stage=stage)
 
         calls = Calls(self._toolbox, self._config, names_of(request.offered))
         course = _Course(request, decision, calls, ask=ask, hold=self._dispatcher.hold, request_id=request_id,

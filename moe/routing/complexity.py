@@ -15,12 +15,14 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from ..embed import excerpt
-from .question import NUMBER, read_question
+from .question import NUMBER, read_notation
 from .words import fold, split_words
 
+Array = npt.NDArray[np.float64]
 Kind = Literal["plain", "doubtful", "compound"]
 
 FILE = Path(__file__).with_name("complexity.json")
@@ -116,10 +118,10 @@ class Weights(Struct, frozen=True):
 def read_complexity(text: str, probabilities: Mapping[str, float]) -> Complexity:
     """`probabilities` are the router's, by expert; they may be empty, or leave a rest for nobody."""
     weights, figures = load_weights(), read_figures(text, probabilities)
+    mean, scale, slopes, bias = _load_arrays()
     row = np.array([figures[name] for name in weights.names])
-    spread = np.nan_to_num(np.clip((row - np.array(weights.mean)) / np.array(weights.scale), -CLIP, CLIP))
-    shares = np.array(weights.weights) * spread
-    scores = shares.sum(axis=1) + np.array(weights.bias)
+    shares = slopes * np.nan_to_num(np.clip((row - mean) / scale, -CLIP, CLIP))
+    scores = shares.sum(axis=1) + bias
     odds = np.exp(scores - scores.max())
     best = int(np.argmax(odds))
     telling = shares[best] - shares.mean(axis=0)
@@ -142,15 +144,15 @@ def read_figures(text: str, probabilities: Mapping[str, float]) -> dict[str, flo
     sentences = [each for each in _SENTENCES.split(folded) if each.strip()]
     asked_in = [each for each in sentences if "?" in each or sum(map(bool, _list_requests(each)))]
     items = len(_ITEM.findall(text))
-    asked = read_question(text)
+    has_code, signs = read_notation(text)
     words = split_words(" ".join(asked_in or sentences))
     figures = {
         "requests": math.log1p(len(works) + asking), "kinds of work": math.log1p(len(set(works))),
         "works": math.log1p(len(works)), "questions": math.log1p(text.count("?")), "asking": math.log1p(asking),
         "words": math.log1p(len(words)), "asking sentences": math.log1p(len(asked_in)),
         "joined": math.log1p(len(_JOINED.findall(" ".join(asked_in)))), "items": math.log1p(items if items > 1 else 0),
-        "numbers": math.log1p(len(NUMBER.findall(text))), "code": float(asked["code"] + asked["programs"] > 1),
-        "signs": asked["signs"], "word length": sum(map(len, words)) / max(1, len(words)),
+        "numbers": math.log1p(len(NUMBER.findall(text))), "code": float(has_code),
+        "signs": signs, "word length": sum(map(len, words)) / max(1, len(words)),
     }
     figures |= _read_router(probabilities)
     return figures | {name: math.log1p(len(pattern.findall(folded))) for name, pattern in _COUNTED.items()}
@@ -174,6 +176,13 @@ def _read_router(probabilities: Mapping[str, float]) -> dict[str, float]:
 def load_weights(file: Path = FILE) -> Weights:
     """The shipped weights. Raises OSError, msgspec.ValidationError."""
     return msgspec.json.decode(file.read_bytes(), type=Weights)
+
+
+@cache
+def _load_arrays() -> tuple[Array, Array, Array, Array]:
+    """Mean and scale of each figure [n], weights [3][n] and bias [3] of the shipped file."""
+    weights = load_weights()
+    return (np.array(weights.mean), np.array(weights.scale), np.array(weights.weights), np.array(weights.bias))
 
 
 def _list_requests(folded: str) -> tuple[list[str], int]:

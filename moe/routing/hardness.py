@@ -76,10 +76,21 @@ class Hardness(Struct, frozen=True):
         else it is no more than an order."""
         return self.answer.rate(read_both(question, answer, calculate))
 
+    def doubt_work(self, question: str, answer: str, calculate: Calculate) -> float | None:
+        """The same, for what it was fitted on only: None where nothing was to be worked out, or no sum shows how."""
+        if not poses_problem(question):
+            return None
+        figures = read_both(question, answer, calculate)
+        return self.answer.rate(figures) if figures["sums"] else None
+
 
 def is_problem(figures: Mapping[str, float]) -> bool:
     """Whether there are numbers to work with, and no answers to choose from."""
     return not figures["has options"] and figures["numbers"] >= LEAST_NUMBERS
+
+
+def poses_problem(question: str) -> bool:
+    return is_problem(read_question(question))
 
 
 def read_both(question: str, answer: str, calculate: Calculate) -> dict[str, float]:

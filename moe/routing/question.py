@@ -63,6 +63,7 @@ _SIGNS = {
     "capitals": r"\b[A-Z]{2,}\b",
 }
 _WRITTEN = {name: re.compile(pattern) for name, pattern in _SIGNS.items()}
+_OF_CODE = frozenset(_WORDS["code"].split())
 _NEGATIONS = frozenset(_WORDS["negation"].split())
 _LEAST_STEM, _MOST_STEM = 4, 8
 
@@ -82,14 +83,27 @@ _WHOLE, _BEGUN = _index()
 
 def read_question(text: str) -> dict[str, float]:
     """Named figures, always the same names in the same order."""
+    stem, options = _part(text)
+    words = frozenset(word.lower() for word in WORD.findall(stem) if len(word) > 3) if options else frozenset()
+    return _read_stem(stem) | _read_options(options, words)
+
+
+def read_notation(text: str) -> tuple[bool, float]:
+    """Of what `read_question` tells: whether it has code, and its figure for "signs"."""
+    stem, _ = _part(text)
+    words = sum(word in _OF_CODE for word in map(str.lower, WORD.findall(stem)))
+    has_code = math.log1p(words) + math.log1p(len(_WRITTEN["programs"].findall(stem))) > 1
+    return has_code, math.log1p(len(_WRITTEN["signs"].findall(stem)))
+
+
+def _part(text: str) -> tuple[str, list[str]]:
+    """The question itself, and the answers to choose from."""
     text = excerpt(text, READ_CHARS).strip()
     text = (text[:-_CUE_CHARS] + _CUE.sub("", text[-_CUE_CHARS:])).strip()
     found = list(_OPTION.finditer(text))
     if len(found) < 2:
-        return _read_stem(text) | _read_options((), frozenset())
-    stem = text[:found[0].start()].strip()
-    words = frozenset(word.lower() for word in WORD.findall(stem) if len(word) > 3)
-    return _read_stem(stem) | _read_options([each[1].strip() for each in found], words)
+        return text, []
+    return text[:found[0].start()].strip(), [each[1].strip() for each in found]
 
 
 def _read_stem(stem: str) -> dict[str, float]:

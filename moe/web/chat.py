@@ -246,6 +246,11 @@ class _Reply:
             told = tuple(word if name == "reasoning_effort" else name for name in told)
         return (*self._asked.unheeded, *told)
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether there is nothing to tell of how the answer is come by: a model was named, or is only to be loaded."""
+        return self._asked.only_loads or (self._decision.stage == "raw" and not self._decision.virtual)
+
     def _head(self) -> Head:
         answering = self._started.expert if self._started else self._decision.expert.label
         name = self._asked.model if self.echoes_name and self._asked.model else answering
@@ -253,7 +258,7 @@ class _Reply:
                     sent=self._started.sent if self._started else None)
 
     def _ending(self, done: Done) -> Ending:
-        extras: dict[str, Any] = {}
+        extras: dict[str, Any] = {} if self._is_plain else self._trace.told()
         if done.usage is not None and done.usage.estimated:
             extras["usage_estimated"] = True
         if done.tools:
@@ -280,6 +285,9 @@ class _Reply:
                 headers["X-MoE-Fallback"] = _ascii(started.failed[0])
             if self._ignored:
                 headers["X-MoE-Ignored"] = _ascii(", ".join(self._ignored))
+        if not self._is_plain and not self._asked.stream:  # of a stream it is known at its end, and told there
+            told = self._trace.told()
+            headers |= {"X-MoE-Strategy": told["strategy"], "X-MoE-Calls": str(told["calls"])}
         if self._asked.stream:
             headers["Cache-Control"] = "no-cache"
         return headers

@@ -26,6 +26,7 @@ ALLOWED_HEADERS = (
 )
 EXPOSED_HEADERS = (
     "X-MoE-Expert, X-MoE-Model, X-MoE-Stage, X-MoE-Tool, X-MoE-Confidence, X-MoE-Fallback, X-MoE-Ignored, "
+    "X-MoE-Strategy, X-MoE-Calls, "
     "X-Request-Id, Retry-After, X-Should-Retry"
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

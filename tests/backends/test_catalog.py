@@ -106,6 +106,21 @@ def test_stand_ins_are_local_can_chat_and_are_loaded_first(fake: FakeOllama, exe
         assert catalog.stand_ins() == ["phi4:14b", "gemma3:27b"]
 
 
+def test_the_memory_of_all_nodes_counts_together(executor: ThreadPoolExecutor) -> None:
+    """So that neither of two models that fill a node each is left out for the other's sake."""
+    two = Expert(id=2, label="math", models={"1": "auto", "2": "auto"})
+    with fake_ollama(["phi4:14b", "gemma3:27b"]) as first, fake_ollama(["phi4:14b", "gemma3:27b"]) as second:
+        for urls, tier in (((first.url,), ()), ((first.url, second.url), ("phi4:14b",))):
+            nodes = {url: Node(url, connect_timeout_s=0.5, executor=executor, vram=20 * 10**9) for url in urls}
+            for node in nodes.values():
+                node.refresh(wait=True)
+            catalog = Catalog(nodes, (GENERAL, two), default=urls)
+            assert catalog.models_for(two, 1) == tier
+            assert catalog.models_for(two, 2) == ("gemma3:27b",)
+            for node in nodes.values():
+                node.close()
+
+
 def test_nothing_is_there_when_nobody_answers(executor: ThreadPoolExecutor) -> None:
     with RefusedPort() as port, catalog_of(executor, GENERAL, default=port.url) as catalog:
         assert catalog.model_for(GENERAL) == ""

@@ -26,7 +26,6 @@ from moe.routing.hardness import FILE, load_hardness
 from tests.bench.report import Section, Verdict, say
 from tests.bench.results import NoMarkers, write
 from tests.bench.teaching import (
-    ANSWER_C,
     PARTS,
     PROBLEM_C,
     QUESTION_C,
@@ -36,6 +35,7 @@ from tests.bench.teaching import (
     Fit,
     Floats,
     Places,
+    by_answers,
     by_figures,
     fit_all,
     fit_logistic,
@@ -94,7 +94,8 @@ def measure(data: Data, *, without_vectors: bool) -> Section:
             _measure_source(section, title, own, without_vectors=without_vectors)
     section.notes.append(
         f"mean of {len(SEEDS)} runs; MMLU in {PARTS} parts of whole subjects, each scored by weights of the others'; "
-        "GSM8K is one subject, in ten parts, each by weights of the other nine")
+        "GSM8K is one subject, in ten parts, each by weights of the other nine; an answer without marks has no notes "
+        "of a calculator, and its end is said in words")
     return section
 
 
@@ -111,9 +112,10 @@ def _measure_source(section: Section, title: str, data: Data, *, without_vectors
     systems.append(_run("**ours, the question alone**", data, by_figures(data, names, read, strength), is_ours=True))
     section.verdicts.append(_judge(f"{title}, the question alone", systems[-1], data, LEAST_ALONE))
     if all(row.small_answer for row in data.rows):
-        fit = by_figures(data, *read_answers(data.rows), ANSWER_C)
-        systems.append(_run("**ours, its answer seen**", data, fit, is_ours=True))
-        section.verdicts.append(_judge(f"{title}, its answer seen", systems[-1], data, LEAST_ANSWERED))
+        answers = read_answers(data.rows)
+        for name, figures in (("its answer seen", answers.marked), ("its answer seen, without marks", answers.bare)):
+            systems.append(_run(f"**ours, {name}**", data, by_answers(data, answers, figures), is_ours=True))
+            section.verdicts.append(_judge(f"{title}, {name}", systems[-1], data, LEAST_ANSWERED))
     section.rows += [_row(title, system, data) for system in systems]
 
 

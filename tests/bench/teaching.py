@@ -6,6 +6,7 @@ are left out with all of it; those of another source, which is one subject, at r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from moe.errors import MoeError
 from moe.routing.hardness import CLIP, Hardness, Logistic, read_both
 from moe.routing.question import read_question
+from moe.routing.sums import NOTE
 from moe.tools.arithmetic import calculate
 from moe.tools.base import Setting
 
@@ -29,6 +31,9 @@ QUESTION_C, PROBLEM_C, ANSWER_C, VECTOR_C = 1e-3, 3e-4, 0.03, 1e-3
 SUBJECT_SCALE = 3.0
 SOURCE = ("fitted on whether Mixtral-8x7B-Instruct answered questions of MMLU and GSM8K (both MIT) right, as evaluated "
           "for RouteLLM, github.com/lm-sys/RouteLLM (Apache-2.0); it holds no question and no answer")
+
+# How answers end that were taught on GSM8K, and a note that broke off.
+_MARK, _CUT_NOTE = "#### ", re.compile(r"<<[^<>\n]*\Z")
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
@@ -76,9 +81,22 @@ def read_questions(data: Data) -> tuple[tuple[str, ...], Floats]:
     return tuple(figures[0]), np.array([list(each.values()) for each in figures])
 
 
-def read_answers(rows: Sequence[Row]) -> tuple[tuple[str, ...], Floats]:
-    figures = [read_both(row.text, row.small_answer, work_out) for row in rows]
-    return tuple(figures[0]), np.array([list(each.values()) for each in figures])
+class Answers(NamedTuple):
+    """The figures of each answer as it is, and as a model writes it that was not taught with a calculator."""
+
+    names: tuple[str, ...]
+    marked: Floats
+    bare: Floats
+
+
+def read_answers(rows: Sequence[Row]) -> Answers:
+    both = [[read_both(row.text, way(row.small_answer), work_out) for row in rows] for way in (str, undress)]
+    return Answers(tuple(both[0][0]), *(np.array([list(each.values()) for each in read]) for read in both))
+
+
+def undress(answer: str) -> str:
+    """Without notes, and with its end in words."""
+    return _CUT_NOTE.sub("", NOTE.sub("", answer)).replace(_MARK, "The answer is ")
 
 
 def fit_logistic(names: Sequence[str], read: Floats, fails: Floats, subjects: npt.NDArray[np.str_], *,
@@ -114,7 +132,7 @@ def fit_all(data: Data) -> Hardness:
     answered = take(data, np.flatnonzero([bool(row.small_answer) for row in data.rows]))
     return Hardness(SOURCE, _settle(exams, *read_questions(exams), QUESTION_C),
                     _settle(others, *read_questions(others), PROBLEM_C),
-                    _settle(answered, *read_answers(answered.rows), ANSWER_C))
+                    _settle_answers(answered, read_answers(answered.rows)))
 
 
 def by_figures(data: Data, names: Sequence[str], read: Floats, strength: float) -> Fit:
@@ -122,6 +140,16 @@ def by_figures(data: Data, names: Sequence[str], read: Floats, strength: float) 
     def fit(taught: Places, asked: Places) -> Floats:
         return rate(fit_logistic(names, read[taught], data.fails[taught], data.source[taught], strength=strength),
                     read[asked])
+    return fit
+
+
+def by_answers(data: Data, read: Answers, asked_about: Floats) -> Fit:
+    """Taught with each answer both ways, and asked about the figures of one."""
+    def fit(taught: Places, asked: Places) -> Floats:
+        figures = np.concatenate((read.marked[taught], read.bare[taught]))
+        twice = np.concatenate((taught, taught))
+        fitted = fit_logistic(read.names, figures, data.fails[twice], data.source[twice], strength=ANSWER_C)
+        return rate(fitted, asked_about[asked])
     return fit
 
 
@@ -163,6 +191,17 @@ def _settle(data: Data, names: Sequence[str], read: Floats, strength: float) -> 
     scores, _ = leave_out(data, by_figures(data, names, read, strength), seed=SEEDS[0])
     slope, bias = calibrate(scores, data.fails)
     fitted = fit_logistic(names, read, data.fails, data.source, strength=strength)
+    return msgspec.structs.replace(fitted, slope=round(slope, 4), bias=round(bias, 4))
+
+
+def _settle_answers(data: Data, read: Answers) -> Logistic:
+    """The same for answers, each of them both ways."""
+    ways = (read.marked, read.bare)
+    scores = [leave_out(data, by_answers(data, read, figures), seed=SEEDS[0])[0] for figures in ways]
+    twice = np.concatenate((data.fails, data.fails))
+    slope, bias = calibrate(np.concatenate(scores), twice)
+    fitted = fit_logistic(read.names, np.concatenate(ways), twice,
+                          np.concatenate((data.source, data.source)), strength=ANSWER_C)
     return msgspec.structs.replace(fitted, slope=round(slope, 4), bias=round(bias, 4))
 
 

@@ -19,7 +19,8 @@ from tests.routing.prompts import EXAMPLES
 HANG_S = 60.0
 EXPERTS: Sequence[Mapping[str, Any]] = (
     {"id": 0, "label": "fallback", "model_name": "gemma3:4b"},
-    {"id": 1, "label": "math", "description": "numbers", "aliases": ["maths"], "model_name": "phi4:14b", "tier": 2,
+    {"id": 1, "label": "math", "description": "numbers", "aliases": ["maths"], "model_name": "phi4:14b",
+     "tier": 2, "tools": [],
      "keywords": ["derivative", "integral", "equation", "prime number", "square root", "fraction", "matrix", "algebra",
                   "geometry", "calculus", "percentage", "arithmetic", "theorem", "logarithm", "polynomial"]},
     {"id": 2, "label": "código", "description": "programs", "model_name": "devstral:24b",

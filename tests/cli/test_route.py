@@ -13,12 +13,23 @@ from tests.routing.prompts import ASKED
 def test_the_table_marks_the_chosen_expert(house: House) -> None:
     done = house.moe("route", MATHS)
     assert (done.returncode, done.stderr) == (0, "")
-    head, first, second, summary = done.stdout.splitlines()
+    head, first, second, summary, strategy, complexity = done.stdout.splitlines()
     assert head.split() == ["expert", "score", "keyword"]
     assert first.split() == ["*", "math", "0.500", "0.500"]
     assert second.split()[:1] == ["código"]
     assert summary.startswith("math (phi4:14b): stage keyword, confidence 0.500, ")
+    assert strategy == "strategy direct: one expert answers"
+    assert complexity.startswith("complexity: ") and "compound 0." in complexity
     assert not house.ollama.requests_to("/api/chat")
+
+
+def test_it_tells_how_a_model_that_orchestrates_would_go_about_it(house: House) -> None:
+    text = f"{MATHS}, then write a program that does it, and translate its comments into German."
+    told = json.loads(house.moe("route", "--json", text, "--model", "moe-orchestrator").stdout)
+    assert told["strategy"] == "council"
+    assert told["reason"].startswith("compound (0.")
+    assert max(told["complexity"], key=told["complexity"].__getitem__) == "compound"
+    assert json.loads(house.moe("route", "--json", text, "--model", "lemoe").stdout)["strategy"] == "direct"
 
 
 def test_json_is_what_the_server_gives(house: House) -> None:
@@ -32,8 +43,8 @@ def test_json_is_what_the_server_gives(house: House) -> None:
 
 
 def test_the_text_may_come_through_a_pipe(house: House) -> None:
-    assert house.moe("route", stdin=MATHS).stdout.splitlines()[-1].startswith("math ")
-    assert house.moe("route", "-", stdin=MATHS).stdout.splitlines()[-1].startswith("math ")
+    assert "\nmath (phi4:14b): " in house.moe("route", stdin=MATHS).stdout
+    assert "\nmath (phi4:14b): " in house.moe("route", "-", stdin=MATHS).stdout
 
 
 def test_nobody_fits_means_the_fallback(house: House) -> None:

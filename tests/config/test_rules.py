@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from moe.config import read_config
+from moe.config.rules import TOOL_FAMILIES
+from moe.experts import FAMILIES
+from moe.tools.known import TOOLS
 from tests.config.files import FALLBACK, expert, problems_of, warnings_of, write_folder
 
 
@@ -101,6 +105,26 @@ def test_a_label_counts_even_where_the_rest_cannot_be_read(tmp_path: Path) -> No
     (problem,) = problems_of(write_folder(tmp_path, experts=[
         FALLBACK, {"label": "math"}, expert(1, "code", fallback="math")]))
     assert '"id" is missing' in problem
+
+
+def test_families_of_tools_are_those_that_the_tools_are_of(tmp_path: Path) -> None:
+    (problem,) = problems_of(write_folder(tmp_path, experts=[FALLBACK, expert(1, "math", tools=["law", "sums"])]))
+    assert problem.partition(": at ")[2] == (
+        '$.experts[1].tools[1] (expert "math"): "sums" is no family of tools: those are '
+        "arithmetic, algebra, dates, measures, texts, networks, law")
+    assert {tool.family for tool in TOOLS} == set(TOOL_FAMILIES)
+    assert {family for families in FAMILIES.values() for family in families} <= set(TOOL_FAMILIES)
+
+
+@pytest.mark.parametrize("key", ["planner", "judge"])
+def test_who_plans_and_who_judges_must_be_there(tmp_path: Path, key: str) -> None:
+    config = json.dumps({"pipeline": {key: "nobody"}})
+    (problem,) = problems_of(write_folder(tmp_path, config=config, experts=[FALLBACK, expert(1, "math")]))
+    assert problem == f'config.json:1: at $.pipeline.{key}: no expert is labelled "nobody"'
+    assert all("labelled" not in told for told in problems_of(write_folder(
+        tmp_path, config=config, experts=[FALLBACK, {"id": 1}])))  # that one may be meant
+    config = json.dumps({"pipeline": {key: "math"}})
+    assert read_config(write_folder(tmp_path, config=config, experts=[FALLBACK, expert(1, "math")])).pipeline
 
 
 def test_few_keywords_are_a_warning_and_none_for_who_is_not_routed(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from moe.backends.engine import Engine
 from moe.backends.shelf import Shelf
 from moe.build import build_gateway
 from moe.config import MemoryConfig, Settings, read_config
+from moe.config.rules import ORCHESTRATORS
 from moe.core import ChatRequest, Chunk, Done, Heartbeat, Image, Message, Started, Text
 from moe.embed import Encoders
 from moe.errors import BadRequest, ModelNotFound, Unanswered
 from moe.metrics import Statistics
 from moe.pipeline.gateway import Gateway
+from moe.pipeline.modes.known import MODES
 from moe.routing import Router
 from moe.routing.heads import Heads
 from tests.fakes import FakeModel, FakeOllama, RefusedPort, answer, fake_ollama, hang, http_error
@@ -155,7 +157,7 @@ def test_route_tells_the_decision_and_calls_no_model(gateway: Gateway, ollama: F
     told = gateway.route(ask("solve this algebra and calculus problem"))
     assert (told["expert"], told["model"], told["stage"]) == ("math", "phi4:14b", "keyword")
     assert set(told) == {"expert", "model", "stage", "confidence", "none_fits", "near_tie", "scores",
-                         "elapsed_ms"}
+                         "strategy", "tier", "reason", "complexity", "elapsed_ms"}
     assert 0.0 < told["confidence"] <= 1.0
     assert told["scores"]["math"]["score"] > 0
     assert told["elapsed_ms"] >= 0
@@ -192,10 +194,21 @@ def test_route_without_any_model_says_none(tmp_path: Path) -> None:
 def test_cards_are_the_router_then_the_experts_then_the_models(gateway: Gateway) -> None:
     cards = gateway.cards()
     assert [(card.kind, card.name) for card in cards] == [
-        ("virtual", "lemoe"), ("expert", "fallback"), ("expert", "math"), ("expert", "parrot"),
+        ("virtual", "lemoe"), *(("virtual", name) for name in ORCHESTRATORS),
+        ("expert", "fallback"), ("expert", "math"), ("expert", "parrot"),
         ("model", "gemma3:4b"), ("model", "phi4:14b"), ("model", "nomic-embed-text:latest")]
     assert cards[0].context_length == 131_072
     assert {"completion", "tools", "vision"} <= set(cards[0].capabilities)
+
+
+def test_each_mode_is_listed_as_the_router_is_in_words_of_its_own(gateway: Gateway) -> None:
+    router, *modes = gateway.cards()[:8]
+    assert [card.name for card in modes] == list(ORCHESTRATORS)
+    assert len({card.description for card in (router, *modes)}) == 8
+    for card in modes:
+        assert structs.replace(card, name=router.name, description=router.description) == router
+        assert card.description == MODES[card.name].description.strip()
+        assert "\n" not in card.description
 
 
 def test_an_experts_card_describes_the_model_behind_it(gateway: Gateway) -> None:
@@ -215,6 +228,8 @@ def test_an_expert_without_a_known_model_still_has_a_card(gateway: Gateway) -> N
 
 @pytest.mark.parametrize(("name", "found"), [
     ("lemoe", "lemoe"), ("LeMoE:latest", "lemoe"), ("moe", "lemoe"), ("auto", "lemoe"), ("", "lemoe"),
+    ("moe-orchestrator", "moe-orchestrator"), (" MoE-Orchestrator-Code:latest ", "moe-orchestrator-code"),
+    ("library/moe-orchestrator-plan", "moe-orchestrator-plan"),
     ("math", "math"), ("MATH:latest", "math"), (" math ", "math"), ("numbers", "math"), ("Numbers:latest", "math"),
     ("gemma3:4b", "gemma3:4b"), ("GEMMA3:4B", "gemma3:4b"), ("nomic-embed-text", "nomic-embed-text:latest"),
     (" gemma3:4b ", "gemma3:4b"),
@@ -225,7 +240,8 @@ def test_a_card_is_found_by_every_name_that_may_be_asked_for(gateway: Gateway, n
     assert card.name == found
 
 
-@pytest.mark.parametrize("name", ["nobody", "gemma3", "gemma3:latest", "mathematics", "math:7b"])
+@pytest.mark.parametrize("name", ["nobody", "gemma3", "gemma3:latest", "mathematics", "math:7b", "moe-orchestrator:7b",
+                                  "moe-orchestrator-", "moe-orchestrator-poem"])
 def test_a_name_that_nothing_has_has_no_card(gateway: Gateway, name: str) -> None:
     assert gateway.find_card(name) is None
 
@@ -241,7 +257,8 @@ def test_what_can_be_asked_for_and_what_has_a_card_are_the_same(gateway: Gateway
 
 def test_a_list_without_any_node_holds_the_router_and_the_experts(tmp_path: Path) -> None:
     with RefusedPort() as port, gateway_of(tmp_path, port.url) as gateway:
-        assert [card.name for card in gateway.cards()] == ["lemoe", "fallback", "math", "parrot"]
+        assert [card.name for card in gateway.cards()] == [
+            "lemoe", *ORCHESTRATORS, "fallback", "math", "parrot"]
         assert gateway.cards()[0].context_length == 0
 
 

@@ -525,6 +525,70 @@ def test_tools_of_law_are_offered_where_there_is_law(monkeypatch: pytest.MonkeyP
     assert offered(line, request) == []  # one that cannot be read has nothing
 
 
+# What an expert always has
+
+MATHS = ["calculate", "percent_change", "number_base", "solve_equation", "prime_factorize", "gcd_lcm", "roman_numeral"]
+DATES = ["date_diff", "date_add", "day_of_week", "timezone_convert"]
+MEASURES = ["unit_convert", "statistics_calc", "loan_payment"]
+TEXTS = ["hash_text", "base64_codec", "regex_extract", "text_analyze", "json_query"]
+
+
+def given(text: str, *, always: bool = False, toolkit: Toolkit | None = None, has: Sequence[Any] = (),
+          **fields: Any) -> list[str]:
+    line = Line(Scripted(said("x")), toolkit=toolkit)
+    expert = Expert(**{"id": 1, "label": "math", **fields})
+    request = line.loop.offer(ask(text, tools=tuple(has)), line.decide(expert=expert), always=always)
+    return [tool["function"]["name"] for tool in request.offered]
+
+
+@pytest.mark.parametrize(("fields", "names"), [
+    ({}, MATHS),
+    ({"label": "data_analyst"}, MEASURES + TEXTS),
+    ({"label": "general"}, []),
+    ({"label": "general", "tools": ("dates",)}, DATES),
+    ({"tools": ()}, []),
+    ({"label": "legal_advisor"}, []),  # there is no law here
+    ({"tools": ("arithmetic", "algebra", "dates", "measures", "texts", "networks")},
+     [*MATHS, *DATES, *MEASURES, *TEXTS, "subnet_calc"]),
+])
+def test_an_expert_is_always_offered_its_families(fields: dict[str, Any], names: list[str]) -> None:
+    assert given("Tell me a story about a fox.", **fields) == names
+
+
+def test_what_the_prompt_asks_for_comes_after_them() -> None:
+    assert given("How many days between 2024-01-01 and 2024-03-05?")[:8] == [*MATHS, "date_diff"]
+
+
+def test_the_law_is_offered_where_there_is_any() -> None:
+    toolkit = open_toolkit(structs.replace(Setting(), laws=Book(5)))
+    assert given("Tell me a story.", label="legal_advisor", toolkit=toolkit) == [
+        "legal_search_laws", "legal_get_law_overview", "legal_get_paragraph", "legal_fulltext_search"]
+
+
+def test_a_tool_that_is_disabled_is_in_no_family() -> None:
+    toolkit = open_toolkit(Setting(), disabled=("calculate", "gcd_lcm"))
+    assert given("Hi", toolkit=toolkit) == [name for name in MATHS if name not in ("calculate", "gcd_lcm")]
+
+
+def test_an_expert_gets_none_where_nobody_would() -> None:
+    line = Line(Scripted(said("x")), offer="never")
+    maths = Expert(id=1, label="math")
+    assert not line.loop.offer(ask("Hi"), line.decide(expert=maths)).offered
+    assert given("Hi", has=(WEATHER,)) == []
+    line = Line(Scripted(said("x")))
+    assert not line.loop.offer(ask("Hi"), line.decide(expert=maths, stage="raw", virtual=False)).offered
+
+
+def test_who_is_to_work_with_tools_always_has_some() -> None:
+    handy = ["calculate", "percent_change", "number_base", *DATES, *MEASURES]
+    assert given("Tell me a story about a fox.", always=True, label="general") == handy
+    asked = given("What is the broadcast address of 10.0.0.0/29?", always=True, label="general")
+    assert asked == ["calculate", "subnet_calc", *handy[1:]]
+    assert len(given("Hi", always=True)) == 12
+    assert given("Hi", always=True, tools=("texts", "measures", "networks", "dates"), label="x")[:13] == [
+        *TEXTS, *MEASURES, "subnet_calc", *DATES]
+
+
 # Together with the client's own tools
 
 

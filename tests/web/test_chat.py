@@ -35,8 +35,8 @@ SSE, NDJSON, JSON = "text/event-stream; charset=utf-8", "application/x-ndjson", 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 EXPERTS = (
     {"id": 0, "label": "fallback", "model_name": "general:4b", "system_prompt": "Be brief."},
-    {"id": 1, "label": "math", "model_name": "math:4b", "aliases": ["adder"], "keywords": ["integral", "matrix"],
-     "first_token_timeout_s": 5.4},
+    {"id": 1, "label": "math", "tools": [], "model_name": "math:4b", "aliases": ["adder"],
+     "keywords": ["integral", "matrix"], "first_token_timeout_s": 5.4},
     {"id": 2, "label": "late", "model_name": "late:4b", "first_token_timeout_s": 60},
 )
 
@@ -142,16 +142,17 @@ def test_usage_is_the_models_own(server: Live, ollama: FakeOllama) -> None:
     assert "usage" not in stream(server, OPENAI)[1][-2]
     told = ask(server, path=CHAT).json
     assert (told["prompt_eval_count"], told["eval_count"]) == (11, 7)
-    assert "x_moe" not in told
+    assert told["x_moe"] == {"strategy": "direct", "calls": 1}
 
 
 @pytest.mark.parametrize("path", CHATS)
 def test_an_estimated_usage_is_marked_as_one(server: Live, ollama: FakeOllama, path: str) -> None:
     ollama.script("general:4b", [answer("one two three", usage=None)])
     reply = ask(server, "a prompt of some words", path=path)
-    assert reply.json["x_moe"] == {"usage_estimated": True}
+    marked = {"strategy": "direct", "calls": 1, "usage_estimated": True}
+    assert reply.json["x_moe"] == marked
     _, rows = stream(server, path, "a prompt of some words")
-    assert [row["x_moe"] for row in rows if row != "[DONE]" and "x_moe" in row] == [{"usage_estimated": True}]
+    assert [row["x_moe"] for row in rows if row != "[DONE]" and "x_moe" in row] == [marked]
 
 
 def test_the_reply_names_the_model_that_was_asked_for_where_the_config_says_so(
@@ -396,7 +397,8 @@ def test_what_the_headers_could_not_say_yet_comes_with_the_end(waits: dict[str, 
     reply, rows, *_ = waits["late"][path]
     assert not {"x-moe-model", "x-moe-expert"} & reply.headers.keys()
     told = next(row["x_moe"] for row in rows if row != "[DONE]" and "x_moe" in row)
-    assert told == {"expert": "math", "model": "math:4b", "stage": "explicit", "confidence": 1.0}
+    assert told == {"expert": "math", "model": "math:4b", "stage": "explicit", "confidence": 1.0,
+                    "strategy": "direct", "calls": 1}
     assert "worth waiting for" in "".join(
         row["choices"][0]["delta"].get("content") or "" if path == OPENAI else (row.get("message") or row)[
             "content" if path == CHAT else "response"] for row in rows if row != "[DONE]")
@@ -412,7 +414,7 @@ def test_a_fallback_after_the_status_is_told_with_the_end(waits: dict[str, Any])
     reply, rows, *_ = waits["fallen"]
     assert "x-moe-fallback" not in reply.headers
     assert rows[-1]["x_moe"] == {"expert": "fallback", "model": "general:4b", "stage": "explicit", "confidence": 1.0,
-                                 "fallback": "math"}
+                                 "fallback": "math", "strategy": "direct", "calls": 2}
     assert {row["model"] for row in rows} == {"fallback"}
 
 

@@ -11,6 +11,7 @@ import ollama as ollama_client
 import openai
 import pytest
 
+from moe.config.rules import ORCHESTRATORS
 from tests.fakes import FakeModel, FakeOllama, answer, cut, fake_ollama, http_error
 from tests.live import Live, live_server
 
@@ -23,7 +24,7 @@ ALL = ("completion", "tools", "vision", "thinking", "insert")
 MODELS = (FakeModel("general:4b", capabilities=ALL), FakeModel("math:4b", capabilities=ALL))
 EXPERTS = (
     {"id": 0, "label": "fallback", "model_name": "general:4b"},
-    {"id": 1, "label": "math", "model_name": "math:4b", "keywords": ["integral"], "description": "sums"},
+    {"id": 1, "label": "math", "tools": [], "model_name": "math:4b", "keywords": ["integral"], "description": "sums"},
     {"id": 2, "label": "eyes", "model_name": "general:4b", "vision": True},
 )
 
@@ -150,7 +151,7 @@ def test_openai_passes_its_sampling_on(gpt: openai.OpenAI, upstream: FakeOllama)
 
 def test_openai_lists_and_retrieves_models(gpt: openai.OpenAI) -> None:
     names = [model.id for model in gpt.models.list()]
-    assert names[:4] == ["lemoe", "fallback", "math", "eyes"]
+    assert names[:11] == ["lemoe", *ORCHESTRATORS, "fallback", "math", "eyes"]
     assert gpt.models.retrieve("math:4b").id == "math:4b"
     with pytest.raises(openai.NotFoundError):
         gpt.models.retrieve("nobody")
@@ -265,7 +266,8 @@ def test_ollama_passes_its_options_on(llama: ollama_client.Client, upstream: Fak
 
 
 def test_ollama_lists_shows_and_loads(llama: ollama_client.Client) -> None:
-    assert [model.model for model in llama.list().models][:3] == ["lemoe:latest", "fallback:latest", "math:latest"]
+    names = [model.model for model in llama.list().models]
+    assert names[:10] == [f"{name}:latest" for name in ("lemoe", *ORCHESTRATORS, "fallback", "math")]
     shown = llama.show("math:4b")
     assert shown.capabilities == list(ALL)
     assert shown.modelinfo

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from moe.config.rules import ORCHESTRATORS
+from moe.pipeline.modes.known import MODES
 from tests.adversarial.kit import ask, assert_refused, becomes_true, call, post
 from tests.backends.tiny import GENERAL
 from tests.fakes import FakeModel, FakeOllama, fake_ollama, hang, http_error
@@ -47,9 +49,10 @@ def names(server: Live) -> list[str]:
 
 def test_both_lists_name_the_router_every_expert_and_every_model(server: Live) -> None:
     models = [model.name for model in server.gateway.catalog.cards()]
-    assert names(server) == ["lemoe", "fallback", "math", "lost", *models]
+    assert names(server) == ["lemoe", *ORCHESTRATORS, "fallback", "math", "lost", *models]
     tags = [model["name"] for model in call(server, "GET", "/api/tags").json["models"]]
-    assert tags[:4] == ["lemoe:latest", "fallback:latest", "math:latest", "lost:latest"]
+    own = ("lemoe", *ORCHESTRATORS, "fallback", "math", "lost")
+    assert tags[: len(own)] == [f"{name}:latest" for name in own]
     assert "gemma3:27b" in tags
     assert len(tags) == len(names(server))
 
@@ -86,6 +89,7 @@ def test_an_ollama_entry_has_what_its_clients_read(server: Live) -> None:
 
 
 @pytest.mark.parametrize("name", ["math", "MATH", "math:latest", "adder", "Adder:latest", "lemoe", "moe", "auto",
+                                  "moe-orchestrator", "MoE-Orchestrator-Code:latest",
                                   "gemma3:27b", "GEMMA3:27B", "nomic-embed-text", "library.example/team/phi4:14b"])
 def test_a_name_is_found_however_it_is_spelt(server: Live, name: str) -> None:
     assert call(server, "GET", f"/v1/models/{name}").status == 200
@@ -150,6 +154,12 @@ def test_the_router_can_what_any_of_its_experts_can_and_says_whom_it_leads_to(se
     shown = post(server, "/api/show", {"model": "lemoe"}).json
     assert shown["capabilities"] == ["completion", "tools", "vision"]
     assert "math (gemma3:27b)" in shown["modelfile"]
+    for name in ORCHESTRATORS:
+        mode = post(server, "/api/show", {"model": f"{name.upper()}:latest"}).json
+        assert mode["capabilities"] == shown["capabilities"]
+        assert "math (gemma3:27b)" in mode["modelfile"]
+        assert MODES[name].description in mode["modelfile"]
+        assert call(server, "GET", f"/v1/models/{name.upper()}:latest").json["id"] == name
     expert = post(server, "/api/show", {"model": "math"}).json
     assert expert["details"]["parent_model"] == "gemma3:27b"
 

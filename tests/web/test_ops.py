@@ -137,7 +137,7 @@ def test_it_decides_as_chat_would_and_calls_no_model(
 def test_it_tells_each_experts_score_and_how_long_it_took(server: Live) -> None:
     told = call(server, "GET", "/v1/route?text=an%20integral").json
     assert set(told) == {"expert", "model", "stage", "confidence", "none_fits", "near_tie", "scores",
-                         "elapsed_ms"}
+                         "strategy", "tier", "reason", "complexity", "elapsed_ms"}
     assert set(told["scores"]) == {"math", "eyes"}
     assert told["scores"]["math"]["score"] > told["scores"]["eyes"]["score"] == 0
     assert told["elapsed_ms"] >= 0

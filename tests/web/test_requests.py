@@ -35,7 +35,8 @@ LAST = {OPENAI: b"[DONE]", COMPLETIONS: b"[DONE]", RESPONSES: b"response.complet
         CHAT: b'"done":true', GENERATE: b'"done":true'}
 EXPERTS = (
     {"id": 0, "label": "fallback", "model_name": SPARE},
-    {"id": 1, "label": "math", "model_name": MATH, "keywords": ["integral", "matrix"], "aliases": ["maths"]},
+    {"id": 1, "label": "math", "tools": [], "model_name": MATH, "keywords": ["integral", "matrix"],
+     "aliases": ["maths"]},
 )
 QUESTION = "the secret integral of a matrix"
 BILL = "My invoice says 847*23.7 in the end; how shall I explain that to a customer?"
@@ -146,7 +147,7 @@ def test_it_is_there_before_the_last_byte(server: Live, path: str) -> None:
 def test_the_router_s_choice_comes_with_its_scores(server: Live) -> None:
     told = trace(server, ask(server, model="lemoe"))
     router = told["spans"][0]
-    assert router["reason"] == "math: by its words"
+    assert router["reason"] == "math: by its words; direct: one expert answers"
     assert router["scores"] == {"math": router["confidence"]}
     assert (told["stage"], told["confidence"], told["asked"]) == ("keyword", router["confidence"], "lemoe")
     raw = trace(server, ask(server, model=SPARE))

@@ -37,10 +37,11 @@ class _Unit(Struct):
 
 class Concise:
     """Keeps an answer to its end, since nobody can take words back. Whoever asks once more for a shorter one begins
-    with an enforcer for that."""
+    with an enforcer for that. `most` may be set to its end, where something else has to have room beside it."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.most = MOST_WORDS
         self._said: list[str] = []
 
     def feed(self, text: str) -> str:
@@ -53,22 +54,22 @@ class Concise:
 
     def finish(self, *, is_over: bool = True) -> str:
         text, self._said = self.said, []
-        kept = cut(text)
+        kept = cut(text, most=self.most)
         if kept != text:
             self.findings.append(Finding("cut", f"{count_words(text)} words to {count_words(kept)}"))
-        if count_words(kept) > MOST_WORDS:
+        if count_words(kept) > self.most:
             self.findings.append(Finding("over_limit", f"{count_words(kept)} words"))
         return kept
 
 
-def needs_shortening(text: str) -> bool:
+def needs_shortening(text: str, *, most: int = MOST_WORDS) -> bool:
     """Whether a model should be asked once to say it in fewer words. Everything counts that is a word, code too."""
-    return count_words(text) > MOST_WORDS
+    return count_words(text) > most
 
 
-def ask_shorter(text: str) -> str:
+def ask_shorter(text: str, *, most: int = MOST_WORDS) -> str:
     """What to ask then, after the answer."""
-    return (f"That answer has {count_words(text)} words. Give it again in at most {MOST_WORDS} words, in the same "
+    return (f"That answer has {count_words(text)} words. Give it again in at most {most} words, in the same "
             "language, with what matters most. Write nothing but the shorter answer.")
 
 

@@ -82,13 +82,17 @@ class Report:
     def feed(self, text: str) -> str:
         return self._cited.feed(text)
 
+    def release(self) -> str:
+        """What was held back of what was written so far; more may be fed after it."""
+        return self._cited.release()
+
     def missing(self) -> tuple[str, ...]:
         """What is not there by now, but for the sources, which are added."""
         missing = missing_sections(self._cited.said, self._language)
         return tuple(name for name in missing if name != SOURCES.names[self._language])
 
     def finish(self, *, is_over: bool = True) -> str:
-        out = self._cited.release()
+        out = self.release()
         if not is_over or not self._cited.said.strip():
             return out + self._cited.finish(is_over=False)
         missing = self.missing()

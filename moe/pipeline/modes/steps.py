@@ -28,6 +28,12 @@ def number_plan(tasks: Sequence[str], language: Language) -> str:
     return f"## {_HEADINGS[language]}\n\n{lines}\n\n---\n\n" if tasks else ""
 
 
+def ask_steps() -> str:
+    """What to ask a model whose plan has none, after its answer."""
+    return ("That answer has no numbered steps. Give what has to be done as numbered steps (1., 2., 3.), in the same "
+            "language, and write nothing else. Where nothing can be planned yet, write only a dash.")
+
+
 def has_steps(text: str) -> bool:
     """Whether any line outside of code is a step with its number."""
     plan = Plan()

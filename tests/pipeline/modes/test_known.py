@@ -7,6 +7,7 @@ import typing
 import pytest
 from hypothesis import given, settings
 
+from moe.config.rules import ORCHESTRATORS
 from moe.pipeline.modes.known import MODES, Mode, ModeName, enforce, find_mode, make_enforcer
 from moe.pipeline.modes.sources import NONE, Source
 
@@ -20,11 +21,13 @@ def test_there_are_seven_under_their_names() -> None:
                            ("code", "concise", "research", "report", "agent", "plan"))]
     assert set(BY_NAME) == set(typing.get_args(ModeName))
     assert all(mode.model == name for name, mode in MODES.items())
+    assert tuple(MODES) == ORCHESTRATORS
 
 
 @pytest.mark.parametrize(("asked", "name"), [
     ("moe-orchestrator", "standard"), ("moe-orchestrator:latest", "standard"), ("MoE-Orchestrator-Code", "code"),
-    (" moe-orchestrator-plan ", "plan"), ("moe-orchestrator-code:7b", None), ("lemoe", None), ("", None),
+    (" moe-orchestrator-plan ", "plan"),
+    ("library/moe-orchestrator-plan", "plan"), ("moe-orchestrator-code:7b", None), ("lemoe", None), ("", None),
     ("moe-orchestrator-", None),
 ])
 def test_a_mode_is_found_by_its_model(asked: str, name: str | None) -> None:

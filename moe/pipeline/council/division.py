@@ -1,0 +1,105 @@
+"""The plan that needs no model: whom the router thinks of, each with the sentences that name their subject."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ...core import ChatRequest, Decision
+from ...experts import Expert
+from ...routing.complexity import DOMAIN
+from ...routing.keywords import KeywordIndex
+from ...routing.strategy import find_probabilities
+from ...routing.text import find_question
+from ..staff import Staff
+from .plan import LONGEST_TASK, Plan, Task
+
+MOST_DOMAINS = 3
+# A sentence is an expert's by this share of its keywords, and if no other has half as much.
+CLEAR, AHEAD = 0.3, 2.0
+LONGEST_DIVIDED = 3_000
+_WORDLESS = "Answer the request."
+_CUT = "\n[…]\n"
+_FENCES = ("```", "~~~")
+_CLAUSE_END = re.compile(
+    r"(?<=[.!?;])\s+|\n+|,?[ \t]+(?:and(?: then| also)?|then|und(?: dann| auch)?|dann|sowie|y(?: también| luego)?|luego"
+    r"|además)[ \t]+", re.IGNORECASE)
+
+
+def find_experts(request: ChatRequest, staff: Staff) -> list[Expert]:
+    """Whom a part of this request may be for: who is there for pictures only where there is one, and the fallback only
+    where no expert is for everything else."""
+    found = [expert for expert in staff.at_work() if request.has_image or not _only_sees(expert)]
+    has_general = any(expert.label == "general" for expert in found)
+    return [expert for expert in found if not (has_general and expert.is_fallback)]
+
+
+def find_words(request: ChatRequest) -> str:
+    """What the user typed last."""
+    return find_question(next(iter(request.user_texts[-1:]), ""))
+
+
+def own_plan(request: ChatRequest, decision: Decision, staff: Staff, *, why: str = "") -> Plan:
+    """By the router's probabilities: each domain gets the sentences that are clearly its own, or where that cannot be
+    told, all of the text. `why`: in a phrase, for what there is no other plan."""
+    text = find_words(request).strip()
+    able = {expert.label: expert for expert in find_experts(request, staff)}
+    ranked = sorted(find_probabilities(decision).items(), key=lambda each: -each[1])
+    chosen = [able[label] for label, rate in ranked if rate >= DOMAIN and label in able][:MOST_DOMAINS]
+    parts = _divide(text, chosen) if len(chosen) > 1 else {}
+    if not parts:
+        whole = _shorten(text) or _WORDLESS
+        parts = {expert.label: whole for expert in chosen or (decision.expert,)}
+    tasks = tuple(Task(str(place), part, label) for place, (label, part) in enumerate(parts.items(), 1))
+    return Plan(tasks, reason="by the router's scores" + (f", since {why}" if why else ""), is_own=True)
+
+
+def _only_sees(expert: Expert) -> bool:
+    return expert.vision and (expert.label == "vision" or not (expert.routable or expert.is_fallback))
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= LONGEST_TASK:
+        return text
+    head = 3 * LONGEST_TASK // 4
+    return f"{text[:head]}{_CUT}{text[head + len(_CUT) - LONGEST_TASK:]}"
+
+
+def _divide(text: str, experts: Sequence[Expert]) -> dict[str, str]:
+    """Each expert's sentences, verbatim; {} where fewer than two experts are named, or parting would tear something."""
+    if len(text) > LONGEST_DIVIDED or any(fence in text for fence in _FENCES):
+        return {}
+    index = KeywordIndex([expert.keywords for expert in experts])
+    parts: dict[str, list[str]] = {}
+    owner = ""
+    began = ended = 0
+    for start, end in _clauses(text):
+        found = _find_owner(text[start:end], index, experts)
+        if found and owner and found != owner:
+            parts.setdefault(owner, []).append(text[began:ended])
+            began = start
+        owner = found or owner
+        ended = end
+    if owner:
+        parts.setdefault(owner, []).append(text[began:ended])
+    if len(parts) < 2:
+        return {}
+    return {label: "\n".join(piece.strip(" ,;\n\t") for piece in pieces) for label, pieces in parts.items()}
+
+
+def _clauses(text: str) -> list[tuple[int, int]]:
+    """Where each begins and ends, without what stands between them."""
+    spans = []
+    start = 0
+    for gap in _CLAUSE_END.finditer(text):
+        spans.append((start, gap.start()))
+        start = gap.end()
+    return [(start, end) for start, end in (*spans, (start, len(text))) if text[start:end].strip()]
+
+
+def _find_owner(clause: str, index: KeywordIndex, experts: Sequence[Expert]) -> str:
+    """Whose subject it is, "" where that is not clear."""
+    shares, best = index.rate(clause)
+    others = max((share for place, share in enumerate(shares) if place != best), default=0.0)
+    is_clear = best >= 0 and shares[best] >= CLEAR and shares[best] >= AHEAD * others
+    return experts[best].label if is_clear else ""
