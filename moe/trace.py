@@ -159,6 +159,12 @@ class Trace:
         """Of models that were asked and have answered or failed."""
         return self._calls
 
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The steps that are over."""
+        with self._lock:
+            return tuple(self._spans)
+
     def add(self, span: Span) -> None:
         """A step that is over; what it may not keep of it is left out here, whoever adds it."""
         with self._lock:

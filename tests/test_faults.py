@@ -736,11 +736,11 @@ def test_an_estimated_usage_is_marked(home: House) -> None:
     home.plays(answer("one two three", usage=None))
     for dialect, stream in WAYS:
         told = home.ask(dialect=dialect, stream=stream)
-        assert told.extras == {"usage_estimated": True}
+        assert told.extras == {"usage_estimated": True, "strategy": "direct", "calls": 1}
         assert told.usage is not None
         assert told.usage[1] > 0
     home.plays(answer("one two three"))
-    assert home.ask().extras == {}
+    assert home.ask().extras == {"strategy": "direct", "calls": 1}
 
 
 # From this machine to a cloud

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from moe.pipeline.disclaimers import DISCLAIMERS
 from moe.pipeline.modes.concise import MOST_WORDS
 from moe.pipeline.modes.known import MODES
 from moe.pipeline.modes.report import SECTIONS, missing_sections
@@ -23,6 +25,7 @@ MODEL, HANDY = "cook:4b", "handy:4b"
 EXPERTS = (
     {"id": 0, "label": "fallback", "model_name": MODEL},
     {"id": 1, "label": "cook", "model_name": MODEL, "keywords": ["tea", "té"], "system_prompt": "Cook."},
+    {"id": 3, "label": "medical_consult", "model_name": MODEL, "keywords": ["fever"]},
     {"id": 2, "label": "handy", "model_name": HANDY, "keywords": ["weekday"]},
 )
 LONG = "This is one sentence of eight words, truly. " * 25
@@ -138,6 +141,20 @@ def test_where_asking_again_fails_it_is_cut(ask: Ask, ollama: FakeOllama) -> Non
     ollama.script(MODEL, [answer(LONG), http_error(500)])
     heard = ask("concise")
     assert heard.text == ("This is one sentence of eight words, truly. " * 15).strip()
+
+
+def test_what_a_critic_makes_of_it_is_concise_too(ask: Ask, ollama: FakeOllama) -> None:
+    things = ("water", "tea", "soup", "juice", "sleep", "shade", "cold cloths", "light food", "broth", "milk", "honey",
+              "quiet", "fresh air", "soft blankets", "a good book", "patience")
+    better = " ".join(f"You should have some {thing}, as the body asks for it." for thing in things)
+    verdict = {"why": "it misleads", "verdict": "wrong", "edits": [], "answer": better}
+    ollama.script(MODEL, [answer(better.replace("should", "must never")[:300])])
+    ollama.script(HANDY, [answer(json.dumps(verdict))])
+    text = ask("concise", "What helps against a fever?").text
+    assert count_words(text) <= MOST_WORDS
+    assert text.startswith("You should have some water, as the body asks for it. You should have some tea")
+    assert text.endswith(DISCLAIMERS["medical_consult"]["en"])
+    assert len(chats(ollama)) == 2
 
 
 def test_a_short_answer_costs_one_call(ask: Ask, ollama: FakeOllama) -> None:

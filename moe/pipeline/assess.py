@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from ..core import ChatRequest, Extract
+from ..core import ChatRequest, Done, Extract
 from ..experts import Expert
 from ..routing.hardness import load_hardness
 from ..routing.text import find_question
@@ -51,6 +51,15 @@ def assess(
         is_cut=is_whole and symptoms.is_cut, loops=symptoms.loops, lacks_form=lacks_form,
     )
     return Assessment(combine(signals), _explain(signals), signals.is_empty or signals.refuses or signals.loops)
+
+
+def glance(text: str, done: Done) -> float:
+    """How far an answer is to be trusted by what it shows itself, for one that nothing hangs on: far cheaper."""
+    symptoms = read_symptoms(text, done.finish)
+    return combine(Signals(
+        mean_logprob=done.mean_logprob, min_logprob=done.min_logprob, is_empty=symptoms.is_empty,
+        refuses=symptoms.refuses, hedges=symptoms.hedges, is_cut=symptoms.is_cut, loops=symptoms.loops,
+    ))
 
 
 def foresee(request: ChatRequest) -> float:

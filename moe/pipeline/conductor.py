@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 
 from msgspec import structs
 
@@ -13,6 +14,7 @@ from ..experts import Expert
 from ..tools.toolbox import Toolbox
 from ..trace import Trace
 from .asking import Asking
+from .assess import glance
 from .council.council import Council
 from .critic import check
 from .disclaimers import find_disclaimer
@@ -26,6 +28,8 @@ from .toolloop import Toolloop
 
 Chunks = Generator[Chunk, None, None]
 Observe = Callable[[str, str, bool], None]
+# The model's name where nobody can answer.
+BUILTIN = "builtin"
 # In these modes the answering model may be asked again, for what it left out: all of it is checked.
 _ASKS_AGAIN = ("report", "plan", "concise")
 # After whose answers a disclaimer may not just follow: in one there is no prose, in the other it counts.
@@ -61,24 +65,29 @@ class Conductor:
         if mode.note and request.format is None:
             request = structs.replace(request, notes=(mode.note,))
         took_part: list[Expert] = []
-        chunks = self._answer(request, decision, asking, took_part, form=form)
+        tasks: list[str] = []
+        chunks = self._answer(request, decision, asking, took_part, tasks, form=form)
         if form is None:
             if mode.name not in _ASKS_AGAIN:
                 chunks = self._criticise(chunks, request, mode, asking, took_part)
-            chunks = keep(chunks, mode, request, asking, decision,
-                          follow=lambda text: _find_notes(took_part, request, text) if mode.name == "concise" else "")
+            held = partial(keep, mode=mode, request=request, asking=asking, decision=decision, tasks=tasks,
+                           follow=lambda text: _find_notes(took_part, request, text) if mode.name == "concise" else "")
+            chunks = held(chunks)
             if mode.name in _ASKS_AGAIN:
                 chunks = self._criticise(chunks, request, mode, asking, took_part)
+            if mode.name == "concise":  # a critic may have made it longer
+                chunks = held(chunks, may_ask=False)
         with closing(chunks):
             for chunk in chunks:
                 yield structs.replace(chunk, usage=asking.spent or chunk.usage) if isinstance(chunk, Done) else chunk
 
     def _answer(
-        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], *, form: Form | None
+        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str], *,
+        form: Form | None,
     ) -> Chunks:
-        """`took_part` is filled with whose answer it is before its end."""
+        """`took_part` is filled with whose answer it is, and `tasks` with what it was divided into, before any text."""
         if decision.strategy == "council":
-            yield from self._council.run(request, decision, asking, took_part)
+            yield from self._council.run(request, decision, asking, took_part, tasks)
             return
         took_part.append(decision.expert)
         if decision.expert.thinks_first and form is None and not request.has_tools:
@@ -86,7 +95,7 @@ class Conductor:
         if decision.strategy == "escalate":
             yield from self._escalation.run(request, decision, asking, self._staff, observe=self._observe)
         else:
-            yield from asking.stream(request, decision, form=form)
+            yield from _judge(asking.stream(request, decision, form=form), asking.trace)
 
     def _criticise(
         self, chunks: Chunks, request: ChatRequest, mode: Mode, asking: Asking, took_part: list[Expert]
@@ -109,6 +118,23 @@ class Conductor:
             yield from rest
 
 
+def _judge(chunks: Chunks, trace: Trace) -> Chunks:
+    """Passes `chunks` on and closes them; at the end it is told how far the answer is to be trusted."""
+    said: list[str] = []
+    who: Started | None = None
+    with closing(chunks):
+        for chunk in chunks:
+            if isinstance(chunk, Text):
+                said.append(chunk.text)
+            elif isinstance(chunk, Started):
+                who = chunk
+            elif isinstance(chunk, Done) and who is not None and who.model != BUILTIN and chunk.finish != "tool_calls":
+                confidence = glance("".join(said), chunk)
+                trace.rate(who.expert, who.model, confidence)
+                trace.judge(confidence)
+            yield chunk
+
+
 def _add_notes(chunks: Chunks, request: ChatRequest, checked: list[Expert]) -> Chunks:
     """Passes `chunks` on and closes them; a whole answer ends with the disclaimers of its domains."""
     said: list[str] = []
@@ -119,7 +145,7 @@ def _add_notes(chunks: Chunks, request: ChatRequest, checked: list[Expert]) -> C
                 said.append(chunk.text)
                 is_refused = is_refused or isinstance(chunk, Refusal)
             elif isinstance(chunk, Started):
-                is_refused = is_refused or chunk.model == "builtin"
+                is_refused = is_refused or chunk.model == BUILTIN
             elif isinstance(chunk, Done) and chunk.finish == "stop" and not is_refused and not chunk.stop_sequence:
                 notes = _find_notes(checked, request, "".join(said))
                 if notes:

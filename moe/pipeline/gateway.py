@@ -34,6 +34,7 @@ from ..routing.heads import tell_guesses
 from ..routing.names import Callers, decide_raw
 from ..routing.ranking import find_doubt, is_tie, rank
 from ..routing.strategy import choose_strategy, find_probabilities
+from ..routing.text import is_housekeeping
 from ..tools.known import Toolkit
 from ..tools.questions.recogniser import Answered
 from ..trace import Trace
@@ -314,7 +315,8 @@ def _forget(model: str, domain: str, positive: bool) -> None:
 
 def _is_question(request: ChatRequest, decision: Decision) -> bool:
     """Whether it is for experts to answer: no housekeeping of a client's, and no bare text to go on with."""
-    return decision.stage not in ("raw", "tool") and bool(request.messages) and request.completion is None
+    is_chat = bool(request.messages) and request.completion is None
+    return is_chat and decision.stage not in ("raw", "tool") and not is_housekeeping(request)
 
 
 def _unloads(request: ChatRequest) -> bool:

@@ -83,7 +83,7 @@ class Staff:
         expert that stands in for it. None where there is none."""
         for expert in self._chain(decision.expert):
             model = self._choose(expert, 2, but=than)
-            if model and self._is_second(expert, model) and self._may_have(expert, model, decision.expert):
+            if model and self._is_second(expert, model) and self.may_have(expert, model, decision.expert):
                 return Decision(expert=expert, stage=decision.stage, confidence=decision.confidence, model=model,
                                 tier=2, is_alone=True)
         return None
@@ -113,7 +113,7 @@ class Staff:
             for tier in (2, 1):
                 for expert in group:
                     model = self._choose(expert, tier, but=author)
-                    if model and (expert is named or self._may_have(expert, model, domain)):
+                    if model and (expert is named or self.may_have(expert, model, domain)):
                         return Decision(expert=expert, stage="context", confidence=1.0, model=model, tier=tier)
         return self.assign(named or domain, tier=2)
 
@@ -146,7 +146,7 @@ class Staff:
         is_hope = expert.model_name == "auto" and not expert.models
         return not is_hope or self._tiers.tier_of(raw_expert(model), model) != 1
 
-    def _may_have(self, expert: Expert, model: str, origin: Expert) -> bool:
+    def may_have(self, expert: Expert, model: str, origin: Expert) -> bool:
         """Whether a prompt for `origin` may go to this model too: what was to stay at home stays there, unless one of
         the two experts allows it."""
         if expert is origin or expert.allow_cloud or origin.allow_cloud or not self._leaves_home(expert, model):

@@ -8,7 +8,6 @@ from msgspec import structs
 
 from ..core import ChatRequest, Chunk, Decision, Started, Thinking
 from ..errors import BackendError, MoeError
-from ..experts import Expert
 from ..trace import Outcome, Span
 from .asking import Asking, Said, Spent, derive, extend
 from .council.blocks import block, shorten
@@ -72,16 +71,12 @@ def _find_thinker(decision: Decision, staff: Staff) -> Decision:
     """The second tier of the expert for reasoning, where it is at work and may have the question; else whoever is to
     answer. If it fails, nobody takes its place: the notes are not worth it."""
     expert = next((each for each in staff.at_work() if each.label == REASONING), None)
-    if expert is not None and _stays_home(decision.expert, expert):
-        return staff.assign(expert, tier=2, is_alone=True)
+    if expert is not None:
+        thinker = staff.assign(expert, tier=2, is_alone=True)
+        if staff.may_have(expert, thinker.model, decision.expert):
+            return thinker
     assigned = staff.assign(decision.expert, tier=decision.tier, is_alone=True)
     return structs.replace(assigned, model=decision.model or assigned.model)
-
-
-def _stays_home(origin: Expert, expert: Expert) -> bool:
-    """Whether `expert` sends a prompt for `origin` to no API, or that is where it goes anyway, or one of them allows
-    it."""
-    return expert.type != "api" or origin.type == "api" or expert.allow_cloud or origin.allow_cloud
 
 
 def _ask(request: ChatRequest, thinker: Decision) -> ChatRequest:

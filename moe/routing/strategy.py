@@ -14,7 +14,8 @@ from .text import find_question, is_housekeeping
 
 # From here on a question is doubtful enough for a second call, and hard enough to go to the large model at once.
 DOUBTFUL, HARD = 0.6, 0.8
-COMPOUND = 0.5
+# So likely are several things at once worth a council; less will do where two requests lie in two domains.
+COMPOUND, ALMOST = 0.5, 0.1
 
 
 def choose_strategy(
@@ -33,9 +34,19 @@ def choose_strategy(
     if not text.strip():
         return structs.replace(decision, reason="there are no words to judge by")
     found = read_complexity(text, find_probabilities(decision))
-    if orchestrates and found.kind == "compound" and found.confidence >= COMPOUND and len(experts) > 1:
-        return structs.replace(decision, strategy="council", reason=found.reason)
+    if orchestrates and len(experts) > 1 and (reason := _find_parts(found)):
+        return structs.replace(decision, strategy="council", reason=reason)
     return _choose_tier(decision, found, text, orchestrates=orchestrates)
+
+
+def _find_parts(found: Complexity) -> str:
+    """Why it is several things at once, "" where it is not."""
+    share = found.probabilities["compound"]
+    if found.kind == "compound" and share >= COMPOUND:
+        return found.reason
+    if found.requests > 1 and len(found.domains) > 1 and share >= ALMOST:
+        return f"compound: {found.requests} requests in {len(found.domains)} domains ({', '.join(found.domains)})"
+    return ""
 
 
 def find_probabilities(decision: Decision) -> dict[str, float]:

@@ -30,7 +30,7 @@ from tests.live import write_config
 
 MARKER = "orchestration"
 MOST_DIRECT_MS, MOST_COUNCIL_MS = 0.3, 10.0
-PLAIN = "Please solve this algebra problem: what is x in 3x + 4 = 19 if x is a whole number?"
+PLAIN = "Who wrote the first book about algebra?"
 COMPOUND = ("Work out the algebra of a loan of 240000 euros at 3.1 percent over 25 years, then check the contract law "
             "of an early repayment, and finally write a sonnet about the bank.")
 PLAN_S, EXPERTS_S, MERGE_S = 0.05, (0.1, 0.2, 0.3), 0.05
@@ -79,20 +79,19 @@ def measure_direct(gateway: Gateway, ollama: FakeOllama, requests: int) -> Secti
 
 
 def measure_council(gateway: Gateway, ollama: FakeOllama, councils: int) -> Section:
-    """The time on the wall beyond what the planner, the slowest expert and the merger take."""
+    """The time on the wall beyond what the calls of the planner, the slowest expert and the merger take."""
     tasks = [{"id": f"t{place}", "task": f"{label}: {COMPOUND}", "category": label, "depends_on": []}
              for place, label in enumerate(LABELS)]
     ollama.script("plan:4b", [answer(json.dumps({"tasks": tasks}), delay_s=PLAN_S)])
     for label, delay_s in zip(LABELS, EXPERTS_S, strict=True):
         ollama.script(f"{label}:7b", [answer(f"The part of {label} is done.", delay_s=delay_s)])
     ollama.script("merge:27b", [answer("All of it together.", delay_s=MERGE_S)])
-    least_ms = (PLAN_S + max(EXPERTS_S) + MERGE_S) * 1000
     over: list[float] = []
     errors: list[str] = []
     for _ in range(councils):
         began = time.perf_counter()
         told, trace = _ask(gateway, "moe-orchestrator", COMPOUND)
-        over.append((time.perf_counter() - began) * 1000 - least_ms)
+        over.append((time.perf_counter() - began) * 1000 - find_path_ms(trace))
         if trace.told()["calls"] != 2 + len(LABELS) or told != "All of it together.":
             errors.append(f"{trace.told()}: {told}")
     ranked = sorted(over)
@@ -105,6 +104,15 @@ def measure_council(gateway: Gateway, ollama: FakeOllama, councils: int) -> Sect
     section.notes.append(f"planner {PLAN_S * 1000:.0f} ms, experts {experts} ms, "
                          f"merger {MERGE_S * 1000:.0f} ms, over sockets; the upstream runs in the same process")
     return section
+
+
+def find_path_ms(trace: Trace) -> float:
+    """How long the calls took that nothing could go beside."""
+    longest: dict[str, float] = {}
+    for span in trace.spans:
+        if span.model:
+            longest[span.stage] = max(longest.get(span.stage, 0.0), span.ended_ms - span.started_ms)
+    return sum(longest.values())
 
 
 def _ask(gateway: Gateway, model: str, text: str) -> tuple[str, Trace]:

@@ -14,6 +14,8 @@ import moe.pipeline.standing as module
 from moe.pipeline.standing import Standing
 from moe.store import Score, Scores, Source
 from moe.store.scores import FEW
+from tests.fakes import fake_ollama
+from tests.live import FALLBACK, Live, live_server
 
 
 def becomes(condition: Callable[[], bool]) -> bool:
@@ -179,6 +181,31 @@ def test_several_at_once_lose_nothing(standing: Standing, file: Path) -> None:
     for thread in threads:
         thread.join()
     assert becomes(lambda: file.exists() and Scores(file).find("a", "math") == Score(104, 200))
+
+
+def test_the_server_chooses_by_it_and_a_reload_forgets_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "moe.sqlite"
+    experts = [FALLBACK, {"id": 1, "label": "math", "models": {"1": "auto", "2": "auto"}}]
+
+    def choose(server: Live) -> str:
+        staff = server.gateway._staff
+        maths = staff.find("math")
+        assert maths is not None
+        return staff.assign(maths, tier=1).model
+
+    with fake_ollama(["phi4:14b", "other:14b"]) as ollama:
+        config = {"expert_runner": {"ollama_url": ollama.url},
+                  "nodes": [{"name": "one", "url": ollama.url, "vram_gb": 900}]}
+        with live_server(tmp_path, config=config, experts=experts) as server:
+            assert becomes(lambda: choose(server) == "phi4:14b")
+            for _ in range(6):
+                server.service._standing.observe("phi4:14b", "math", False)
+            assert becomes(lambda: file.exists() and Scores(file).find("phi4:14b", "math") == Score(0, 6))
+        with live_server(tmp_path, config=config, experts=experts) as server:
+            assert becomes(lambda: choose(server) == "other:14b")
+            assert server.service.reload()
+            assert becomes(lambda: choose(server) != "")
+            assert choose(server) == "other:14b"
 
 
 @pytest.mark.bench

@@ -99,15 +99,17 @@ def test_without_one_it_is_whoever_answers(ollama: FakeOllama) -> None:
 
 
 @pytest.mark.parametrize(("allows", "asked"), [
-    ({}, "math:14b"), ({"allow_cloud": True}, "large:70b"), ({"type": "api"}, "large:70b"),
+    ({}, "math:14b"), ({"allow_cloud": True}, "cloud:70b"), ({"model_name": "other:70b"}, "cloud:70b"),
 ])
-def test_a_question_that_was_to_stay_at_home_is_sent_to_no_api(
-    ollama: FakeOllama, allows: dict[str, Any], asked: str
-) -> None:
-    ollama.script("math:14b", [answer(chunks=[NOTES])])
-    with rig_of(ollama, FALLBACK, REASONING | {"type": "api"}, MATH | allows) as rig:
-        assert not Thought(rig, label="math").is_bare
-    assert chats_of(ollama) == [asked]
+def test_a_question_that_was_to_stay_at_home_is_sent_to_no_cloud(allows: dict[str, Any], asked: str) -> None:
+    clouds = [FakeModel(name, loaded=True, remote_host="https://example.com") for name in ("cloud:70b", "other:70b")]
+    thinker = REASONING | {"models": {"2": "cloud:70b"}}
+    with fake_ollama([FakeModel("small:4b"), FakeModel("math:14b"), *clouds]) as ollama:
+        for model in ("cloud:70b", "math:14b"):
+            ollama.script(model, [answer(chunks=[NOTES])])
+        with rig_of(ollama, FALLBACK, thinker, MATH | allows) as rig:
+            assert not Thought(rig, label="math").is_bare
+        assert chats_of(ollama) == [asked]
 
 
 def test_it_is_asked_for_notes_and_bound_to_be_short(rig: Rig, ollama: FakeOllama) -> None:

@@ -48,6 +48,19 @@ def test_a_compound_one_is_for_the_council_where_the_model_orchestrates() -> Non
     assert alone.strategy != "council"
 
 
+def test_two_requests_in_two_domains_are_compound_though_they_look_doubtful() -> None:
+    text = ("Work out the monthly rate of a loan of 240,000 euros at 3.1 % over 25 years, and check whether the bank "
+            "may charge a fee for early repayment under German law.")
+    small = dict.fromkeys(("general", "technical_support", "creative_writer", "medical_consult", "data_analyst",
+                           "science", "reasoning"), 0.02)
+    shares = {"math": 0.392, "translation": 0.254, "legal_advisor": 0.174, "code_reviewer": 0.042, **small}
+    both = {label: {"probability": share, "score": share} for label, share in shares.items()}
+    chosen = choose(ask(text), decide(scores=both))
+    assert (chosen.strategy, chosen.reason) == ("council",
+                                                "compound: 2 requests in 3 domains (math, translation, legal_advisor)")
+    assert choose(ask(PLAIN), decide(scores=both)).strategy == "direct"
+
+
 def test_a_doubtful_one_has_a_second_look_or_the_large_model_at_once() -> None:
     chosen = choose(ask(DOUBTFUL), decide())
     assert chosen.strategy == "escalate" or chosen.tier == 2

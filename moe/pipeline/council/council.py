@@ -18,6 +18,7 @@ from ..offering import names_of
 from ..progress import STEP
 from ..staff import Staff
 from ..thinker import think
+from .constraints import LEAD
 from .finding import Finding
 from .merger import LIMIT, find_language, merge
 from .plan import Task
@@ -54,16 +55,22 @@ class Council:
         self._thinks = thinks
         self._room_of = room_of
 
-    def run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
-        """The answer. The experts whose parts were answered are in `took_part` before any of it comes."""
-        return _order(self._run(request, decision, asking, took_part))
+    def run(
+        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str]
+    ) -> Chunks:
+        """The answer. Before any of it comes, the experts whose parts were answered are in `took_part`, and in `tasks`
+        what the request was divided into, where that is more than one thing."""
+        return _order(self._run(request, decision, asking, took_part, tasks))
 
-    def _run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
+    def _run(
+        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str]
+    ) -> Chunks:
         plan = yield from draw_up(request, decision, asking, self._staff, self._toolbox)
         only = plan.tasks[0] if len(plan.tasks) == 1 and not plan.tasks[0].tool else None
         if only is not None:
             yield from self._hand_over(only, request, decision, asking, took_part)
             return
+        tasks += (task.task.partition(f"\n{LEAD}")[0] for task in plan.tasks)
         if asking.shows and request.stream:  # what is going on can be seen only once somebody has begun
             yield Started(expert=decision.expert.label, model=decision.model or decision.expert.model_name)
         workers = Workers(request, asking, self._staff, self._toolbox, thinks=self._thinks, observe=self._observe)

@@ -56,18 +56,21 @@ _REASONS: dict[Kind, str] = {
 def keep(
     chunks: Chunks, mode: Mode, request: ChatRequest, asking: Asking, decision: Decision, *,
     sources: Sequence[Source] = (), tasks: Sequence[str] = (), follow: Callable[[str], str] = lambda text: "",
+    may_ask: bool = True,
 ) -> Chunks:
     """`chunks` as the `mode` wants an answer to be; they themselves where it wants nothing of this one.
 
     An answer that lacks what only a model can give is asked for that once: to be shorter, for its missing sections, for
     steps. `tasks` are what a council divided the request into, there before anything is said; a plan begins with them.
     `follow` gives what has to stand after the text that a client is shown, and takes its words off a concise one.
+    Unless it `may_ask`, nobody is asked, as where somebody changed an answer that was kept before.
     """
     if not is_kept(mode, request):
         return chunks
     language = guess_language(fold(next(iter(request.user_texts[-1:]), "")))
     enforcer = make_enforcer(mode, language=language, sources=sources, is_fenced=request.verb != "generate")
-    keeping = _Keeping(enforcer, mode, request, asking=asking, decision=decision, language=language, follow=follow)
+    keeping = _Keeping(enforcer, mode, request, asking=asking, decision=decision, language=language, follow=follow,
+                       may_ask=may_ask)
     return keeping.run(chunks, tasks if mode.name == "plan" else ())
 
 
@@ -82,7 +85,7 @@ class _Keeping:
 
     def __init__(
         self, enforcer: Enforcer, mode: Mode, request: ChatRequest, *, asking: Asking, decision: Decision,
-        language: Language, follow: Callable[[str], str],
+        language: Language, follow: Callable[[str], str], may_ask: bool,
     ) -> None:
         self._enforcer = enforcer
         self._mode = mode
@@ -92,6 +95,7 @@ class _Keeping:
         self._plan = ""
         self._language: Language = language
         self._follow = follow
+        self._may_ask = may_ask
         self._odds = Odds()
         self._heard: list[Text] = []  # while nothing is shown
         self._shown: list[str] = []
@@ -184,7 +188,7 @@ class _Keeping:
 
     def _finish(self, done: Done, *, is_whole: bool) -> Chunks:
         """`is_whole`: nothing cut it before it was over. Where the client said what ends it, nothing is asked for."""
-        may_grow = is_whole and not done.stop_sequence
+        may_grow = self._may_ask and is_whole and not done.stop_sequence
         if isinstance(self._enforcer, Concise):
             yield from self._shorten(self._enforcer, is_whole=is_whole)
         elif isinstance(self._enforcer, Report) and may_grow:
@@ -199,7 +203,7 @@ class _Keeping:
     def _shorten(self, enforcer: Concise, *, is_whole: bool) -> Chunks:
         said, count = enforcer.said, count_words(enforcer.said)
         enforcer.most = most = self._find_room(said) if is_whole else MOST_WORDS
-        if not needs_shortening(said, most=most):
+        if not self._may_ask or not needs_shortening(said, most=most):
             return
         yield self._asking.show(f"· merger: {count} words, asked for {most}")
         shorter = yield from self._ask(said, ask_shorter(said, most=most), f"{count} words, asked for {most}")
@@ -231,6 +235,8 @@ class _Keeping:
         numbered = plan.feed(steps) + plan.finish()
         if has_steps(numbered):
             yield from self._show(f"\n\n{numbered}")
+        else:
+            self._is_cut = False
 
     def _ask(
         self, said: str, question: str, reason: str, done: Done | None = None

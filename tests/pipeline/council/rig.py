@@ -109,7 +109,7 @@ class Rig:
     def start(self, request: ChatRequest, *, shows: bool = False, label: str = "math") -> Generator[Chunk, None, None]:
         self.took_part = []
         decision = Decision(expert=self.experts[label], stage="embedding", confidence=0.9, virtual=True)
-        return self.council.run(request, decision, self.asking(shows=shows), self.took_part)
+        return self.council.run(request, decision, self.asking(shows=shows), self.took_part, [])
 
     def talk(self, request: ChatRequest, **how: Any) -> list[Chunk]:
         chunks = [chunk for chunk in self.start(request, **how) if not isinstance(chunk, Heartbeat)]

@@ -292,7 +292,7 @@ def test_with_no_tokens_left_there_is_an_answer_and_it_says_so(ollama: FakeOllam
 
 def talk_with_scores(rig: Rig, scores: dict[str, dict[str, float]]) -> list[Chunk]:
     decision = Decision(expert=rig.experts["math"], stage="embedding", confidence=0.5, virtual=True, scores=scores)
-    return list(rig.council.run(ask(), decision, rig.asking(), rig.took_part))
+    return list(rig.council.run(ask(), decision, rig.asking(), rig.took_part, []))
 
 
 # Whoever leaves

@@ -42,6 +42,7 @@ BY_NAME = {mode.name: mode for mode in MODES.values()}
 LONG = "This is one sentence of eight words, truly. " * 25
 REPORT = "# Tea\n\n" + "\n\n".join(f"## {section.names['en']}\n\nWords." for section in SECTIONS[1:-1])
 FAILURE = UpstreamFailure("no", upstream_status=500)
+NOTE = "\n\nAsk a doctor about it, as this is no advice."
 WHO = Started(expert="e1", model="e1:4b")
 
 
@@ -84,6 +85,10 @@ def with_odds(*tokens: str) -> list[Text]:
 
 def odds_of(chunks: Iterable[Chunk]) -> list[str]:
     return [entry.token for chunk in chunks if isinstance(chunk, Text) for entry in chunk.logprobs]
+
+
+def once(text: str) -> str:
+    return "" if "Ask a doctor" in text else NOTE
 
 
 # What is left alone
@@ -309,6 +314,18 @@ def test_where_no_call_is_left_it_is_cut_at_once() -> None:
     assert "nobody could be asked again: 1 calls are the most" in rig.span.reason
 
 
+def test_where_nobody_may_be_asked_nobody_is() -> None:
+    rig = Rig(said("Short."))
+    sentences = "This is one sentence of eight words, truly. "
+    assert rig.text("concise", LONG, may_ask=False) == (sentences * 15).strip()
+    assert rig.text("concise", sentences * 15, may_ask=False, follow=once) == (sentences * 13).strip() + NOTE
+    assert rig.text("concise", (sentences * 13).strip() + NOTE, may_ask=False, follow=once) == (
+        (sentences * 13).strip() + NOTE)
+    assert "no section on" in rig.text("report", "# Tea\n\nHot.", may_ask=False)
+    assert rig.text("plan", "Tea.", may_ask=False) == "Tea."
+    assert not rig.way.asked
+
+
 def test_a_short_answer_is_given_as_it_is_and_nobody_is_asked() -> None:
     rig = Rig()
     chunks = rig.keep("concise", [WHO, *with_odds("Boil ", "it", "."), Done(finish="length")])
@@ -430,12 +447,6 @@ def test_a_long_stream_with_odds_takes_time_by_its_length_only() -> None:
 
 
 # What follows, and what breaks off
-
-NOTE = "\n\nAsk a doctor about it, as this is no advice."
-
-
-def once(text: str) -> str:
-    return "" if "Ask a doctor" in text else NOTE
 
 
 @pytest.mark.parametrize(("name", "said_", "shown"), [
