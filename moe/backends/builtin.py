@@ -9,6 +9,9 @@ from .base import Chunks, Modelless
 
 _GENERAL = "No language model is connected yet, so this prompt cannot be answered."
 
+# The model that a reply names where nobody can answer.
+BUILTIN = "builtin"
+
 
 class Builtin(Modelless):
     """Never fails and needs nothing."""

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import NamedTuple
 
 from msgspec import Struct, structs
 
-from ..core import ChatRequest, Done, Extract
+from ..backends.builtin import BUILTIN
+from ..core import ChatRequest, Chunk, Decision, Done, Extract, Started, Text
 from ..experts import Expert
 from ..routing.hardness import load_hardness
 from ..routing.text import find_question
 from ..tools.questions.question import fold, guess_language
+from ..trace import Trace
 from .agreement import calculate, check_sums, find_agreement
 from .asking import Said
-from .confidence import Signals, combine, explain, read_tokens
+from .confidence import Signals, Tokens, combine, explain, read_tokens
 from .grounding import HEADING
 from .progress import ARROW
 from .symptoms import Symptoms, read_symptoms
+
+Chunks = Generator[Chunk, None, None]
 
 # What they write is mostly not said in their own voice: a doubt in it is a character's, or the author's.
 _SPEAK_FOR_OTHERS = frozenset({"creative_writer", "translation"})
@@ -53,13 +59,31 @@ def assess(
     return Assessment(combine(signals), _explain(signals), signals.is_empty or signals.refuses or signals.loops)
 
 
-def glance(text: str, done: Done) -> float:
+def glance(said: Said) -> float:
     """How far an answer is to be trusted by what it shows itself, for one that nothing hangs on: far cheaper."""
-    symptoms = read_symptoms(text, done.finish)
+    symptoms = read_symptoms(said.text, said.done.finish)
     return combine(Signals(
-        mean_logprob=done.mean_logprob, min_logprob=done.min_logprob, is_empty=symptoms.is_empty,
+        mean_logprob=said.done.mean_logprob, min_logprob=said.done.min_logprob, is_empty=symptoms.is_empty,
         refuses=symptoms.refuses, hedges=symptoms.hedges, is_cut=symptoms.is_cut, loops=symptoms.loops,
     ))
+
+
+def judge(chunks: Chunks, decision: Decision, trace: Trace, rate: Callable[[Said], float]) -> Chunks:
+    """Passes `chunks` on and closes them; at the end the trace is told how far the answer is to be trusted, as `rate`
+    says."""
+    texts: list[str] = []
+    who = Started(expert=decision.expert.label, model=decision.model)
+    with closing(chunks):
+        for chunk in chunks:
+            if isinstance(chunk, Text):
+                texts.append(chunk.text)
+            elif isinstance(chunk, Started):
+                who = chunk
+            elif isinstance(chunk, Done) and who.model != BUILTIN and chunk.finish != "tool_calls":
+                confidence = rate(Said(text="".join(texts), who=who, done=chunk, tokens=Tokens()))
+                trace.rate(who.expert, who.model, confidence)
+                trace.judge(confidence)
+            yield chunk
 
 
 def foresee(request: ChatRequest) -> float:

@@ -8,13 +8,14 @@ from functools import partial
 
 from msgspec import structs
 
+from ..backends.builtin import BUILTIN
 from ..config.schema import PipelineConfig
 from ..core import ChatRequest, Chunk, Decision, Done, Refusal, Started, Text
 from ..experts import Expert
 from ..tools.toolbox import Toolbox
 from ..trace import Trace
 from .asking import Asking
-from .assess import glance
+from .assess import glance, judge
 from .council.council import Council
 from .critic import check
 from .disclaimers import find_disclaimer
@@ -28,8 +29,6 @@ from .toolloop import Toolloop
 
 Chunks = Generator[Chunk, None, None]
 Observe = Callable[[str, str, bool], None]
-# The model's name where nobody can answer.
-BUILTIN = "builtin"
 # In these modes the answering model may be asked again, for what it left out: all of it is checked.
 _ASKS_AGAIN = ("report", "plan", "concise")
 # After whose answers a disclaimer may not just follow: in one there is no prose, in the other it counts.
@@ -95,7 +94,7 @@ class Conductor:
         if decision.strategy == "escalate":
             yield from self._escalation.run(request, decision, asking, self._staff, observe=self._observe)
         else:
-            yield from _judge(asking.stream(request, decision, form=form), asking.trace)
+            yield from judge(asking.stream(request, decision, form=form), decision, asking.trace, glance)
 
     def _criticise(
         self, chunks: Chunks, request: ChatRequest, mode: Mode, asking: Asking, took_part: list[Expert]
@@ -116,23 +115,6 @@ class Conductor:
                 if mode.name not in _STRICT:
                     rest = _add_notes(rest, request, checked)
             yield from rest
-
-
-def _judge(chunks: Chunks, trace: Trace) -> Chunks:
-    """Passes `chunks` on and closes them; at the end it is told how far the answer is to be trusted."""
-    said: list[str] = []
-    who: Started | None = None
-    with closing(chunks):
-        for chunk in chunks:
-            if isinstance(chunk, Text):
-                said.append(chunk.text)
-            elif isinstance(chunk, Started):
-                who = chunk
-            elif isinstance(chunk, Done) and who is not None and who.model != BUILTIN and chunk.finish != "tool_calls":
-                confidence = glance("".join(said), chunk)
-                trace.rate(who.expert, who.model, confidence)
-                trace.judge(confidence)
-            yield chunk
 
 
 def _add_notes(chunks: Chunks, request: ChatRequest, checked: list[Expert]) -> Chunks:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 from msgspec import structs
 
+from ..backends.builtin import BUILTIN
 from ..core import (
     ChatRequest,
     Chunk,
@@ -34,7 +35,6 @@ from .verdict import SCHEMA, Revision, follow, read_verdict
 
 Chunks = Generator[Chunk, None, None]
 _BEAT = Heartbeat()
-_BUILTIN = "builtin"
 # A longer answer is not checked: the critic would have to be shown part of it only.
 LONGEST = 40_000
 # A refusal of so few words has nothing in it to check.
@@ -114,7 +114,7 @@ class _Checking:
 
     def end(self, done: Done) -> Chunks:
         author = self._author
-        if self._is_passing or done.finish != "stop" or author is None or author.model == _BUILTIN:
+        if self._is_passing or done.finish != "stop" or author is None or author.model == BUILTIN:
             yield from self.release()
             yield done
             return

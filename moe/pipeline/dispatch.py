@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 
-from ..backends.builtin import Builtin
+from ..backends.builtin import BUILTIN, Builtin
 from ..config import RunnerConfig
 from ..core import ChatRequest, Chunk, Decision, Started
 from ..errors import (
@@ -160,9 +160,9 @@ class Dispatcher:
         may_speak = decision.virtual or decision.expert.type == "builtin"
         is_plain = not builtin.misfit(request) and not request.only_loads and not request.has_image
         if may_speak and is_plain:
-            speaker = decision.expert.label if decision.expert.type == "builtin" else "builtin"
+            speaker = decision.expert.label if decision.expert.type == "builtin" else BUILTIN
             note_builtin(trace, speaker)
-            yield Started(expert=speaker, model="builtin", failed=tuple(tried))
+            yield Started(expert=speaker, model=BUILTIN, failed=tuple(tried))
             yield from builtin.explain(decision, told, self._advice())
             return
         if decision.stage == "raw" and not decision.virtual and _is_missing(errors):

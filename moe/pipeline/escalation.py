@@ -12,6 +12,7 @@ from contextlib import closing
 
 from msgspec import structs
 
+from ..backends.builtin import BUILTIN
 from ..core import ChatRequest, Chunk, Decision, Done, Heartbeat, Started, Text, Thinking
 from ..errors import MoeError, UpstreamRefusal
 from ..routing.hardness import poses_problem
@@ -39,7 +40,6 @@ _AGAIN = 1.5
 HALF_GOOD, LONG, TOO_MUCH = 0.35, 400, 8000
 # On MMLU and GSM8K a large model failed about half as often as a small one.
 LARGE_FAILS = 0.5
-_BUILTIN = "builtin"
 _HELD = Heartbeat(is_held=True)
 _INTRODUCTION = ("Another model has tried this. Its attempt may be wrong, in part or in all: check it, take over what "
                  "is right, and answer in your own name without mentioning it.")
@@ -213,7 +213,7 @@ class _Look:
         heard = Hearing(self._original)
         with closing(heard.follow(self._asking.stream(self._request, self._original))) as chunks:
             for chunk in chunks:
-                if isinstance(chunk, Done) and heard.said.who.model != _BUILTIN:
+                if isinstance(chunk, Done) and heard.said.who.model != BUILTIN:
                     self._asking.trace.judge(self._rate(heard, self._original).confidence)
                 yield from self._begin(chunk) if isinstance(chunk, Started) else (chunk,)
 

@@ -26,14 +26,11 @@ from ..backends.manage import Manager
 from ..config import Config
 from ..core import Answer, ChatRequest, Chunk, Decision, Done, Started
 from ..errors import BadRequest
-from ..experts import Expert
 from ..metrics import Statistics
 from ..replies import ModelCard
-from ..routing.complexity import read_complexity
 from ..routing.heads import tell_guesses
 from ..routing.names import Callers, decide_raw
-from ..routing.ranking import find_doubt, is_tie, rank
-from ..routing.strategy import choose_strategy, find_probabilities
+from ..routing.strategy import choose_strategy
 from ..routing.text import is_housekeeping
 from ..tools.known import Toolkit
 from ..tools.questions.recogniser import Answered
@@ -52,6 +49,7 @@ from .modes.known import Mode, find_mode
 from .noting import note_decision, note_name, note_tool
 from .offering import join
 from .personas import take_on
+from .reports import tell_decision, tell_health
 from .settle import settle
 from .staff import Staff
 from .toolloop import Toolloop
@@ -212,27 +210,7 @@ class Gateway:
         request = self._unfold(request)
         exact = self._find_exact(request)
         decision = self._decide(request, find_mode(request.model)) if exact is None else decide(exact)
-        words = next(iter(request.user_texts[-1:]), "")
-        asked = read_complexity(words, find_probabilities(decision))
-        doubt = find_doubt(decision)
-        return {
-            "expert": decision.expert.label,
-            "model": decision.model or self._lineup.model(decision.expert) or None,
-            "stage": decision.stage,
-            **({"tool": decision.tool} if decision.tool else {}),
-            "confidence": round(decision.confidence, 4),
-            "none_fits": None if doubt is None else round(doubt, 4),
-            "near_tie": is_tie(rank(decision)),
-            "strategy": decision.strategy,
-            "tier": decision.tier,
-            "reason": decision.reason,
-            "complexity": {kind: round(share, 4) for kind, share in asked.probabilities.items()},
-            "scores": {
-                label: {name: round(value, 4) for name, value in signals.items()}
-                for label, signals in decision.scores.items()
-            },
-            "elapsed_ms": round(decision.elapsed_ms, 3),
-        }
+        return tell_decision(decision, request, model=decision.model or self._lineup.model(decision.expert))
 
     def keeps_name(self, asked: str, decision: Decision) -> bool:
         """Whether a reply gives the model's name as it was `asked`: where the client named the one that answers."""
@@ -281,27 +259,10 @@ class Gateway:
 
     def health(self) -> dict[str, Any]:
         """What is up and who is served by what; asks nobody anything now."""
-        experts = {expert.label: self._expert_health(expert) for expert in self.config.experts}
-        nodes = {
-            node.url: {"up": state.is_up, "models": len(state.models), "loaded": sorted(state.loaded),
-                       "in_flight": node.in_flight, **({"error": state.error} if state.error else {})}
-            for node in self.catalog.all_nodes()
-            for state in (node.last_state,)
-        }
-        are_up = all(row["available"] and row["breaker"] == "closed" for row in experts.values())
-        return {
-            "status": "ok" if are_up and not self.router.is_faulty else "degraded",
-            "router": {"mode": self.router.mode, "note": self._note()},
-            "experts": experts,
-            "nodes": nodes,
-        }
-
-    def _note(self) -> str:
-        guesses = tell_guesses(self.config) if self.router.mode == "embedding" else ""
-        return "; ".join(filter(None, (self.router.note, guesses)))
-
-    def _expert_health(self, expert: Expert) -> dict[str, Any]:
-        return self._lineup.health(expert) | {"breaker": self._lineup.breaker(expert.label).state}
+        note = tell_guesses(self.config) if self.router.mode == "embedding" else ""
+        told = {"mode": self.router.mode, "note": "; ".join(filter(None, (self.router.note, note)))}
+        return tell_health(self.config.experts, self._lineup, self.catalog, router=told,
+                           is_faulty=self.router.is_faulty)
 
 
 def _is_named(decision: Decision) -> bool:

@@ -121,13 +121,17 @@ class Lineup:
                                "model": model or None, "available": not reason}
         return row | ({"reason": reason} if reason else {})
 
-    def _chain(self, origin: Expert) -> Iterator[Expert]:
+    def chain(self, origin: Expert) -> Iterator[Expert]:
+        """It and whoever stands in for it, as the config says, each once."""
         seen: set[str] = set()
         expert: Expert | None = origin
         while expert is not None and expert.label not in seen:
             seen.add(expert.label)
             yield expert
             expert = self._experts.get(expert.fallback)
+
+    def _chain(self, origin: Expert) -> Iterator[Expert]:
+        yield from self.chain(origin)
         yield from (expert for expert in self._experts.values() if expert.is_fallback)
 
     def _others(self, origin: Expert) -> list[Expert]:

@@ -20,7 +20,6 @@ from .toolcalls import Made
 MOST_SCORES = 5
 # Of these nobody was asked, unless an answer had begun.
 _UNASKED = (Crowded, Misfit, NotReady)
-_FAULT = '{"error":'  # how a model is told of a tool's fault
 _REASONS: dict[RouterStage, str] = {
     "tool": "a tool knows it exactly",
     "explicit": "the client named the expert",
@@ -67,7 +66,7 @@ def note_tool(
 def note_call(trace: Trace, made: Made, *, began_ms: float, is_ours: bool) -> None:
     """A tool that a model called; one that it made up has no name, which may be anything it was told to write."""
     note_tool(trace, made.call.name if is_ours else "unknown", began_ms=began_ms, reason="the model called it",
-              text=made.line, is_good=not made.content.startswith(_FAULT))
+              text=made.line, is_good=made.is_good)
 
 
 def note_builtin(trace: Trace, speaker: str) -> None:

@@ -81,7 +81,7 @@ class Staff:
     def second(self, decision: Decision, *, than: str) -> Decision | None:
         """The single best of tier 2 for the same domain, other than the model `than`: the expert's own, else that of an
         expert that stands in for it. None where there is none."""
-        for expert in self._chain(decision.expert):
+        for expert in self._lineup.chain(decision.expert):
             model = self._choose(expert, 2, but=than)
             if model and self._is_second(expert, model) and self.may_have(expert, model, decision.expert):
                 return Decision(expert=expert, stage=decision.stage, confidence=decision.confidence, model=model,
@@ -127,14 +127,6 @@ class Staff:
         home = (expert for expert in able
                 if expert.allow_cloud or not self._leaves_home(expert, next(self._models(expert))))
         return next(home, None) or next(iter(able), wanted[0])
-
-    def _chain(self, origin: Expert) -> Iterator[Expert]:
-        seen: set[str] = set()
-        expert: Expert | None = origin
-        while expert is not None and expert.label not in seen:
-            seen.add(expert.label)
-            yield expert
-            expert = self._experts.get(expert.fallback)
 
     def _is_able(self, expert: Expert) -> bool:
         """Whether it answers for a domain, sees, or is the fallback, and has a model, be it up or down."""

@@ -39,11 +39,13 @@ class Found(Struct, frozen=True):
 
 
 class Made(Struct, frozen=True):
-    """A call that was made, as the history may show it, with its result and a line about it."""
+    """A call that was made, as the history may show it, with its result and a line about it. `is_good`: the result is
+    one, and not word of what went wrong."""
 
     call: ToolCall
     content: str
     line: str
+    is_good: bool = True
 
 
 class Calls:
@@ -92,7 +94,7 @@ class Calls:
         if found.is_good:
             self._facts[f"{spelled}: {content}"] = None
         whole = ToolCall(call.id, call.name, "{}" if arguments is None else written)
-        return Made(whole, content, f"{spelled} → {found.shown}")
+        return Made(whole, content, f"{spelled} → {found.shown}", is_good=found.is_good)
 
     def tell(self) -> str:
         """What was found, for a model that is not to see that it was called for; "" for nothing."""

@@ -11,8 +11,8 @@ from msgspec import structs
 from ...core import ChatRequest, Chunk, Decision, Done, Heartbeat, Started, Text, Thinking
 from ...experts import Expert
 from ...tools.toolbox import Toolbox
-from ..asking import Asking, Said
-from ..confidence import Tokens
+from ..asking import Asking
+from ..assess import judge
 from ..escalation import Observe
 from ..offering import names_of
 from ..progress import STEP
@@ -149,18 +149,4 @@ def weigh(findings: Sequence[Finding]) -> float:
 
 
 def _judge(chunks: Chunks, request: ChatRequest, decision: Decision, asking: Asking) -> Chunks:
-    """Passes `chunks` on and closes them; at the end it is told how far the answer is to be trusted."""
-    texts: list[str] = []
-    who = Started(expert=decision.expert.label, model=decision.model)
-    with closing(chunks):
-        for chunk in chunks:
-            if isinstance(chunk, Text):
-                texts.append(chunk.text)
-            elif isinstance(chunk, Started):
-                who = chunk
-            elif isinstance(chunk, Done) and who.model != "builtin":
-                said = Said(text="".join(texts), who=who, done=chunk, tokens=Tokens())
-                confidence = rate(said, request, decision).confidence
-                asking.trace.rate(who.expert, who.model, confidence)
-                asking.trace.judge(confidence)
-            yield chunk
+    return judge(chunks, decision, asking.trace, lambda said: rate(said, request, decision).confidence)

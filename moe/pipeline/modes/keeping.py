@@ -7,6 +7,7 @@ from contextlib import closing
 
 from msgspec import structs
 
+from ...backends.builtin import BUILTIN
 from ...core import (
     ChatRequest,
     Chunk,
@@ -37,7 +38,6 @@ from .words import count_words
 
 Chunks = Generator[Chunk, None, None]
 _HELD = Heartbeat(is_held=True)
-_BUILTIN = "builtin"
 _FREE = ("standard", "agent")
 _QUOTES = ("marks_removed",)
 _REASONS: dict[Kind, str] = {
@@ -135,7 +135,7 @@ class _Keeping:
     def _heed(self, who: Started) -> Chunks:
         """The words that nobody can answer are no answer."""
         self._who = who
-        if who.model == _BUILTIN:
+        if who.model == BUILTIN:
             yield from self._give_back()
 
     def _hear(self, piece: Text) -> Chunks:
