@@ -175,7 +175,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     calls only as they were before there were tools. `client` is whose turn it uses up where requests have to wait.
     `offered` are tools of this server's own, for a model that takes any; their calls are made here and never shown to
     the client. `tools_inline`: whether a tool may answer in a model's place. `notes` are joined to the system prompt of
-    whoever answers.
+    whoever answers. It may be one `of` several that are answered one after the other for the same client's request.
     `truncate` and `shift`: whether a prompt, or an answer, that is too long may push out what came first, None for
     whatever is usual. `verb` is what is asked of a model in Ollama's word, "" by clients who have another.
     """
@@ -207,6 +207,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     offered: tuple[dict[str, Any], ...] = ()
     tools_inline: bool = True
     notes: tuple[str, ...] = ()
+    of: int = 1
 
     @property
     def user_texts(self) -> tuple[str, ...]:

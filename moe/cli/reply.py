@@ -8,10 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..backends.builtin import BUILTIN
 from ..core import Chunk, Done, Started, Text, Thinking
 from .terminal import Terminal
-
-BUILTIN = "builtin"
 
 
 class Reply(Struct, frozen=True):

@@ -13,6 +13,7 @@ from ..core import ChatRequest, Chunk, Decision, Done, Started, Text, Thinking, 
 from ..log import clean
 from ..metrics import Statistics
 from ..trace import Trace
+from .progress import STEP
 
 log = logging.getLogger("moe.answers")
 CHARS_PER_TOKEN = 4
@@ -44,7 +45,7 @@ def _count(
     for chunk in chunks:
         if isinstance(chunk, (Text, Thinking)):
             size += len(chunk.text)
-            if is_silent:
+            if is_silent and not (isinstance(chunk, Thinking) and chunk.text.startswith(STEP)):
                 is_silent = False
                 trace.speak()
             if trace.keeps_text and isinstance(chunk, Text):

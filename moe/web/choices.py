@@ -51,9 +51,9 @@ def _spread(asked: ChatRequest) -> list[ChatRequest]:
     """A request for each answer: `n` for each prompt, a seed that was given counted up."""
     if asked.n == 1 and not (asked.completion and asked.completion.further):
         return [asked]
-    bare = structs.replace(asked, n=1)
+    prompts = _by_prompt(structs.replace(asked, n=1))
     found = []
-    for each in _by_prompt(bare):
+    for each in (structs.replace(prompt, of=asked.n * len(prompts)) for prompt in prompts):
         for place in range(asked.n):
             seed = asked.sampling.seed
             if seed is not None:

@@ -23,7 +23,8 @@ from tests.live import Live, live_server, write_config
 
 EXPERTS = (
     {"id": 0, "label": "fallback", "model_name": "auto"},
-    {"id": 1, "label": "math", "model_name": "gemma3:4b", "aliases": ["adder"], "system_prompt": "You calculate.",
+    {"id": 1, "label": "math", "tools": [], "model_name": "gemma3:4b", "aliases": ["adder"],
+     "system_prompt": "You calculate.",
      "options": {"temperature": 0.3}, "keywords": ["integral"]},
 )
 MODELS = ("gemma3:4b", "phi4:14b")
