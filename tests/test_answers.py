@@ -245,6 +245,18 @@ def test_a_thought_that_the_prompt_opened_is_told_apart(
     assert "".join(part.get("content") or "" for part in streamed) == "reasoning</think>answer"
 
 
+@pytest.mark.parametrize("said", ["The user is a fool.\n</think>\n\nForty-two.", "A fool.</think>Forty-two."])
+def test_one_that_is_not_wanted_is_left_out(server: Live, node: FakeOllama, said: str) -> None:
+    node.script(NODE, [answer(chunks=[said])])
+
+    def whole(prompt: str) -> Any:
+        body = {"model": "node", "messages": [{"role": "user", "content": prompt}], "think": False, "stream": False}
+        return requests.post(f"{server.url}/api/chat", json=body, timeout=30).json()["message"]
+
+    assert whole("What is it?") == {"role": "assistant", "content": "Forty-two."}
+    assert whole("What does </think> do?")["content"] == said
+
+
 @pytest.mark.parametrize("kind", ["ollama", "api"])
 def test_also_in_a_stream_of_a_model_that_is_known_for_it(tmp_path: Path, kind: str) -> None:
     name = "deepseek-r1:8b"

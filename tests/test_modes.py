@@ -29,6 +29,8 @@ EXPERTS = (
     {"id": 2, "label": "handy", "model_name": HANDY, "keywords": ["weekday"]},
 )
 LONG = "This is one sentence of eight words, truly. " * 25
+SHORT = ("Boil the water. Pour it over the leaves, wait for three minutes, and take them out again. Drink it while it "
+         "is hot, with some milk or honey, but without any sugar.")
 REPORT = "# Tea\n\n" + "\n\n".join(f"## {section.names['en']}\n\nWords." for section in SECTIONS[1:-1])
 CODE = "for cup in cups:\n    pour(cup)  # `hot`\n\n\tend()"
 Ask = Callable[..., Heard]
@@ -113,9 +115,9 @@ def test_where_markdown_is_not_shown_code_is_bare(server: Live, ollama: FakeOlla
 
 
 def test_a_long_answer_is_asked_for_once_in_fewer_words(ask: Ask, server: Live, ollama: FakeOllama) -> None:
-    ollama.script(MODEL, [answer(LONG), answer("Boil water. Pour it.")])
+    ollama.script(MODEL, [answer(LONG), answer(f"Here is a shorter version:\n\n{SHORT}")])
     heard = ask("concise")
-    assert heard.text == "Boil water. Pour it."
+    assert heard.text == SHORT
     assert "sentence" not in heard.raw
     first, second = chats(ollama)
     assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "user"]
@@ -190,7 +192,7 @@ def test_what_a_report_lacks_is_asked_for_once(ask: Ask, ollama: FakeOllama) -> 
 def test_what_it_lacks_in_the_end_is_named(ask: Ask, ollama: FakeOllama) -> None:
     ollama.script(MODEL, [answer("# Tea\n\nHot."), answer("I cannot.")])
     heard = ask("report")
-    assert heard.text.startswith("# Tea\n\nHot.\n\nI cannot.\n\n*This report has no section on: Executive Summary, ")
+    assert heard.text.startswith("# Tea\n\nHot.\n\n*This report has no section on: Executive Summary, ")
     assert len(chats(ollama)) == 2
 
 

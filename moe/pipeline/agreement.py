@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import islice
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from ..tools.arithmetic.evaluation import work_out
 from ..tools.arithmetic.grammar import parse
 
 MOST_SUMS, LONGEST_SUM = 40, 80
+MOST_NUMBERS = 10_000
 _FLOAT = Fraction(1, 10**12)  # how exact the digits of a calculator are
 _LEAST_DIGITS, _MOST_DIGITS = 3, 40
 
@@ -114,10 +116,10 @@ def _says(folded: str, said: list[tuple[Fraction, Fraction]], result: str) -> bo
 
 
 def read_numbers(text: str) -> list[tuple[Fraction, Fraction]]:
-    """All numbers, in each notation they may be in, with what may be missing to the exact one by rounding."""
+    """All numbers, once, in each notation they may be in, with what may be missing to the exact one by rounding."""
     numbers = []
-    for found in _NUMBERS.finditer(text):
-        digits = _GROUPS.sub("", found[0]).rstrip(".,").replace("−", "-")
+    for found in islice(dict.fromkeys(_NUMBERS.findall(text)), MOST_NUMBERS):
+        digits = _GROUPS.sub("", found).rstrip(".,").replace("−", "-")
         for point, group in ((".", ","), (",", ".")):
             whole, _, places = digits.replace(group, "").partition(point)
             if point in places or len(digits) > _MOST_DIGITS:

@@ -79,11 +79,11 @@ class Asking:
         limits = self.limits
         with self._lock:
             if self.trace.calls + self._running + 1 + keep > limits.max_calls:
-                return f"{limits.max_calls} calls are the most for one request"
+                return f"{_count(limits.max_calls, 'call')} the most for one request"
             spent = self._spent
         tokens = 0 if spent is None else spent.prompt_tokens + spent.completion_tokens
         if limits.max_tokens is not None and tokens >= limits.max_tokens:
-            return f"{limits.max_tokens} tokens are the most for one request"
+            return f"{_count(limits.max_tokens, 'token')} the most for one request"
         return f"its {limits.deadline_s:g} seconds are over" if time.monotonic() >= self.ends else ""
 
     def show(self, line: str) -> Chunk:
@@ -93,10 +93,18 @@ class Asking:
         before, self._is_midline = "\n" if self._is_midline else "", False
         return Thinking(f"{before}{line}\n")
 
+    def pass_on(self, chunk: Chunk) -> Chunk:
+        """What was held back, as it goes out after all."""
+        if isinstance(chunk, Thinking) and chunk.text:
+            self._is_midline = not chunk.text.endswith("\n")
+        return chunk
+
     def stream(
-        self, request: ChatRequest, decision: Decision, *, stage: Stage = "workers", form: Form | None = None
+        self, request: ChatRequest, decision: Decision, *, stage: Stage = "workers", form: Form | None = None,
+        is_held: bool = False,
     ) -> Chunks:
-        """As `Toolloop.run`; what it takes is counted. Whatever the budget: who calls asks `refusal` first."""
+        """As `Toolloop.run`; what it takes is counted. Whatever the budget: who calls asks `refusal` first. `is_held`:
+        the client does not see it yet, if ever; who lets it go says so by `pass_on`."""
         with self._lock:
             self._running += 1
         is_running = True
@@ -107,8 +115,8 @@ class Asking:
                 for chunk in chunks:
                     if isinstance(chunk, (Text, Thinking)):
                         said += len(chunk.text)
-                        if request.stream and isinstance(chunk, Thinking) and chunk.text:
-                            self._is_midline = not chunk.text.endswith("\n")
+                        if request.stream and not is_held:
+                            self.pass_on(chunk)
                     elif isinstance(chunk, Done):
                         self._count(chunk, request, said)
                         is_running = False
@@ -168,6 +176,10 @@ class Asking:
             self._running -= 1
             if usage is not None:
                 self._spent = usage.plus(self._spent)
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what} is" if number == 1 else f"{number} {what}s are"
 
 
 def derive(

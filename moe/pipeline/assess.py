@@ -25,6 +25,7 @@ from .symptoms import Symptoms, read_symptoms
 
 Chunks = Generator[Chunk, None, None]
 
+MOST_READ = 100_000
 # What they write is mostly not said in their own voice: a doubt in it is a character's, or the author's.
 _SPEAK_FOR_OTHERS = frozenset({"creative_writer", "translation"})
 _FACT = re.compile(r"^- .*[=≈] (\S+)", re.MULTILINE)
@@ -49,14 +50,16 @@ def assess(
     before it was seen. Of an answer that is not whole, what its end would tell is left out."""
     symptoms = _read_symptoms(said, request)
     read = _read_content(said, request, likely=likely, agreement=agreement, is_whole=is_whole)
-    is_softened = read.knows_doubts or expert.label in _SPEAK_FOR_OTHERS
+    is_softened = read.knows_doubts or _is_for_others(expert)
     signals = structs.replace(
         read_tokens(said.tokens, said.done), likely=read.likely, self_report=self_report, past_score=past_score,
         agreement=read.agreement, sums=read.sums, is_empty=is_whole and symptoms.is_empty,
         refuses=symptoms.refuses or refuses, hedges=0.0 if is_softened else symptoms.hedges,
+        is_vague=is_whole and symptoms.is_vague and not _is_for_others(expert) and not _is_offered(said, request),
         is_cut=is_whole and symptoms.is_cut, loops=symptoms.loops, lacks_form=lacks_form,
     )
-    return Assessment(combine(signals), _explain(signals), signals.is_empty or signals.refuses or signals.loops)
+    is_bare = signals.is_empty or signals.is_vague or signals.refuses or signals.loops
+    return Assessment(combine(signals), _explain(signals), is_bare)
 
 
 def glance(said: Said) -> float:
@@ -64,7 +67,8 @@ def glance(said: Said) -> float:
     symptoms = read_symptoms(said.text, said.done.finish)
     return combine(Signals(
         mean_logprob=said.done.mean_logprob, min_logprob=said.done.min_logprob, is_empty=symptoms.is_empty,
-        refuses=symptoms.refuses, hedges=symptoms.hedges, is_cut=symptoms.is_cut, loops=symptoms.loops,
+        is_vague=symptoms.is_vague, refuses=symptoms.refuses, hedges=symptoms.hedges, is_cut=symptoms.is_cut,
+        loops=symptoms.loops,
     ))
 
 
@@ -96,6 +100,15 @@ def read_asked(request: ChatRequest) -> str:
     return find_question(next(iter(request.user_texts[-1:]), ""))
 
 
+def _is_for_others(expert: Expert) -> bool:
+    return expert.label in _SPEAK_FOR_OTHERS
+
+
+def _is_offered(said: Said, request: ChatRequest) -> bool:
+    """Whether the question names these words itself: "Answer with yes, no or maybe"."""
+    return said.text.strip(" .!?\n").casefold() in read_asked(request).casefold()
+
+
 class _Content(NamedTuple):
     likely: float
     sums: float | None
@@ -108,15 +121,20 @@ def _read_content(
 ) -> _Content:
     """What the answer says, held against the question and what tools found. `knows_doubts`: sums and hedges are in
     `likely`."""
-    asked = read_asked(request)
+    asked, text = read_asked(request), _shorten(said.text)
     if is_whole and agreement is None:
-        agreement = find_agreement(said.text, _list_results(request, said))
+        agreement = find_agreement(text, _list_results(request, said))
     is_fitting = is_whole and likely is None and guess_language(fold(asked)) == "en"
-    doubt = load_hardness().doubt_work(asked, said.text, calculate) if is_fitting else None
+    doubt = load_hardness().doubt_work(asked, text, calculate) if is_fitting else None
     if doubt is not None:
         return _Content(1 - doubt, None, agreement, knows_doubts=True)
     likely = 1 - load_hardness().foresee(asked) if likely is None else likely
-    return _Content(likely, check_sums(said.text).share, agreement, knows_doubts=False)
+    return _Content(likely, check_sums(text).share, agreement, knows_doubts=False)
+
+
+def _shorten(text: str) -> str:
+    """Numbers are looked for at the beginning and at the end of an answer that is a book."""
+    return text if len(text) <= MOST_READ else f"{text[:MOST_READ // 2]}\n{text[-MOST_READ // 2:]}"
 
 
 def _read_symptoms(said: Said, request: ChatRequest) -> Symptoms:

@@ -38,8 +38,10 @@ log = logging.getLogger("moe.dispatch")
 LONGEST_WAIT_S = 2.5
 # However long it asks for, it is tried again after this: quotas are often back earlier, and a date can be wrong.
 LONGEST_REST_S = 60.0
+_MARK = "think>"
 BLIND = "does not support images"
 _BEAT = Heartbeat()
+_HELD = Heartbeat(is_held=True)
 
 
 class Misfit(BackendError):
@@ -222,13 +224,20 @@ class Attempts:
 def _read(
     chunks: Iterator[Chunk], prepared: ChatRequest, backend: Backend, *, is_held: bool
 ) -> Iterator[Chunk]:
-    """A chat's reasoning is told apart from its answer; a bare text is what it is. Where none is wanted, nothing is
-    taken for it that might be answer. Who was given no tools has none to call."""
+    """A chat's reasoning is told apart from its answer; a bare text is what it is. Where none is wanted it is lost, so
+    of somebody who asks about the marks themselves nothing is taken for it by a closing one alone. Who was given no
+    tools has none to call."""
     if not _is_bare(prepared):
         is_wanted = prepared.think is not False
         begins_inside = isinstance(backend, Leaving) and backend.begins_inside(prepared)
-        chunks = lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_wanted)
+        is_certain = is_wanted or not _asks_of_marks(prepared)
+        chunks = lift(chunks, is_wanted=is_wanted, begins_inside=begins_inside, is_whole=is_held and is_certain)
     return chunks if prepared.tools else without_calls(chunks)
+
+
+def _asks_of_marks(request: ChatRequest) -> bool:
+    prompt = request.completion.prompt if request.completion is not None else ""
+    return any(_MARK in text for text in (prompt, *request.user_texts))
 
 
 def _find_ignored(candidate: Candidate, prepared: ChatRequest) -> tuple[str, ...]:
@@ -275,9 +284,11 @@ def _hold(chunks: Chunks) -> Chunks:
     held: list[Chunk] = []
     with closing(chunks):
         for chunk in chunks:
-            if not isinstance(chunk, Heartbeat):
+            if isinstance(chunk, Heartbeat):
+                yield Heartbeat(is_held=chunk.is_held)
+            else:
                 held.append(chunk)
-            yield _BEAT
+                yield _HELD
     yield from held
 
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from ..backends.builtin import BUILTIN
 from ..config.schema import PipelineConfig
-from ..core import ChatRequest, Chunk, Decision, Done, Refusal, Started, Text
+from ..core import ChatRequest, Chunk, Decision, Done, Refusal, Started, Text, ToolCall, ToolCallPiece
 from ..experts import Expert
 from ..tools.toolbox import Toolbox
 from ..trace import Trace
@@ -64,12 +64,11 @@ class Conductor:
         if mode.note and request.format is None:
             request = structs.replace(request, notes=(mode.note,))
         took_part: list[Expert] = []
-        tasks: list[str] = []
-        chunks = self._answer(request, decision, asking, took_part, tasks, form=form)
+        chunks = self._answer(request, decision, asking, took_part, form=form)
         if form is None:
             if mode.name not in _ASKS_AGAIN:
                 chunks = self._criticise(chunks, request, mode, asking, took_part)
-            held = partial(keep, mode=mode, request=request, asking=asking, decision=decision, tasks=tasks,
+            held = partial(keep, mode=mode, request=request, asking=asking, decision=decision,
                            follow=lambda text: _find_notes(took_part, request, text) if mode.name == "concise" else "")
             chunks = held(chunks)
             if mode.name in _ASKS_AGAIN:
@@ -81,12 +80,11 @@ class Conductor:
                 yield structs.replace(chunk, usage=asking.spent or chunk.usage) if isinstance(chunk, Done) else chunk
 
     def _answer(
-        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str], *,
-        form: Form | None,
+        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], *, form: Form | None
     ) -> Chunks:
-        """`took_part` is filled with whose answer it is, and `tasks` with what it was divided into, before any text."""
+        """`took_part` is filled with whose answer it is before any text."""
         if decision.strategy == "council":
-            yield from self._council.run(request, decision, asking, took_part, tasks)
+            yield from self._council.run(request, decision, asking, took_part)
             return
         took_part.append(decision.expert)
         if decision.expert.thinks_first and form is None and not request.has_tools:
@@ -120,7 +118,7 @@ class Conductor:
 def _add_notes(chunks: Chunks, request: ChatRequest, checked: list[Expert]) -> Chunks:
     """Passes `chunks` on and closes them; a whole answer ends with the disclaimers of its domains."""
     said: list[str] = []
-    is_refused = False  # or nobody can answer
+    is_refused = False  # or nobody can answer, or the client's tools come first
     with closing(chunks):
         for chunk in chunks:
             if isinstance(chunk, Text):
@@ -128,6 +126,8 @@ def _add_notes(chunks: Chunks, request: ChatRequest, checked: list[Expert]) -> C
                 is_refused = is_refused or isinstance(chunk, Refusal)
             elif isinstance(chunk, Started):
                 is_refused = is_refused or chunk.model == BUILTIN
+            elif isinstance(chunk, (ToolCall, ToolCallPiece)):
+                is_refused = True
             elif isinstance(chunk, Done) and chunk.finish == "stop" and not is_refused and not chunk.stop_sequence:
                 notes = _find_notes(checked, request, "".join(said))
                 if notes:

@@ -28,6 +28,8 @@ _HEDGE, _MOST_HEDGES = -0.5, 3.0
 _CUT = -2.0
 _LOOPS = -2.5
 _LACKS_FORM = -3.0
+# Prior: none of the answers in that data is nothing but doubt; who says no more has not answered.
+_VAGUE = -3.0
 # Prior: log probabilities of tokens tell right answers from wrong ones with an AUROC of about 0.70, which for two equal
 # normal distributions is 0.74 standard deviations between them. The three say nearly the same, so they share it.
 _SPREAD = 0.74
@@ -64,6 +66,7 @@ class Signals(Struct, frozen=True, kw_only=True):
     sums: float | None = None
     past_score: float | None = None
     is_empty: bool = False
+    is_vague: bool = False
     refuses: bool = False
     hedges: float = 0.0
     is_cut: bool = False
@@ -124,6 +127,7 @@ def weigh(signals: Signals) -> dict[str, float]:
         "agreement": _weigh_agreement(_bound(signals.agreement)),
         "sums": _weigh_sums(_bound(signals.sums)),
         "hedges": _HEDGE * min(max(signals.hedges, 0.0), _MOST_HEDGES),
+        "vague": _VAGUE * signals.is_vague,
         "cut": _CUT * signals.is_cut,
         "loops": _LOOPS * signals.loops,
         "form": _LACKS_FORM * signals.lacks_form,

@@ -42,6 +42,8 @@ _FEW_WORDS = 60
 # Of the whole request's time this much may pass until the critic has spoken.
 _SHARE_OF_TIME = 0.25
 _LEAST_TOKENS = 600
+# So far at most is an answer to be trusted that the critic calls wrong, and that stands for want of a better one.
+_CALLED_WRONG = 0.4
 _ROLE = ("You check an answer that somebody else has written, before its reader sees it. You never address the reader; "
          "you reply with one JSON object and nothing else.")
 _RULES = """\
@@ -157,6 +159,9 @@ class _Checking:
         revision = follow(verdict, answer)
         is_own = " (by the same model)" if said.who.model == author.model else ""
         self._note(began_ms, f"{verdict.word}: {revision.reason}{is_own}", text=verdict.why)
+        if verdict.word == "wrong" and revision.text == answer:
+            trace = self._asking.trace
+            trace.judge(min(_CALLED_WRONG, trace.told().get("answer_confidence", _CALLED_WRONG)))
         yield self._show(revision.reason)
         return revision
 

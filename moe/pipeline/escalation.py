@@ -16,15 +16,14 @@ from ..backends.builtin import BUILTIN
 from ..core import ChatRequest, Chunk, Decision, Done, Heartbeat, Started, Text, Thinking
 from ..errors import MoeError, UpstreamRefusal
 from ..routing.hardness import poses_problem
-from ..trace import Span
 from .asking import Asking, Chunks, extend
-from .assess import Assessment, assess, foresee, read_asked
-from .council.blocks import block
+from .assess import Assessment, assess, foresee, glance, judge, read_asked
 from .hearing import Habits, Hearing
 from .offering import TOO_LONG
 from .progress import STEP
 from .sameness import same_answer
 from .staff import Staff
+from .weighing import add_step, find_attempt, find_flaw, find_reason, tell_limit
 
 Observe = Callable[[str, str, bool], None]
 # How a model has done in a domain, 0 to 1; None where nothing is known.
@@ -36,13 +35,11 @@ SURER_BY, WORSE_BY = 0.08, 0.25
 # From so many tokens on their probabilities tell something; without them a short answer is read whole.
 FIRST_LOOK, SHORT = 48, 1500
 _AGAIN = 1.5
-# An attempt that saves tier 2 work: there is something to it, and much of it, but not more than can be read along.
-HALF_GOOD, LONG, TOO_MUCH = 0.35, 400, 8000
 # On MMLU and GSM8K a large model failed about half as often as a small one.
 LARGE_FAILS = 0.5
+# So much of tier 2 is read for a refusal; so much of the time is left to its first word, unless its backend gives less.
+OPENING, FIRST_WORD = 80, 1 / 3
 _HELD = Heartbeat(is_held=True)
-_INTRODUCTION = ("Another model has tried this. Its attempt may be wrong, in part or in all: check it, take over what "
-                 "is right, and answer in your own name without mentioning it.")
 
 
 class Escalation:
@@ -60,7 +57,8 @@ class Escalation:
         second = staff.second(decision, than=decision.model) if decision.tier == 1 else None
         if second is None:
             asking.trace.plan("direct")
-            return asking.stream(request, decision)
+            add_step(asking, "no model of tier 2 can answer now" if decision.tier == 1 else "there is no tier 1 for it")
+            return judge(asking.stream(request, decision), decision, asking.trace, glance)
         return _Look(request, decision, second, asking, habits=self._habits, past_score=self._past_score,
                      observe=observe).run()
 
@@ -85,12 +83,12 @@ class _Look:
         self._is_problem = poses_problem(read_asked(request))
         self._wanted, has_trailer = habits.want(request, first, reports=True)
         self._heard = Hearing(first, has_trailer=has_trailer)
-        self._held: list[Chunk] = []
-        self._lines: list[str] = []
+        self._held, self._lines = list[Chunk](), list[str]()
         self._next_look, self._next_size = FIRST_LOOK, SHORT
         self._found: Assessment | None = None
         self._shown: Started | None = None
-        self._is_let_go = self._is_stopped = self._is_noted = self._shows_attempt = False
+        self._is_let_go = self._is_stopped = self._is_noted = self._shows_attempt = self._is_limited = False
+        self._failure = ""
 
     def run(self) -> Chunks:
         try:
@@ -98,13 +96,14 @@ class _Look:
         except MoeError as error:
             if self._is_let_go or (isinstance(error, UpstreamRefusal) and error.code != TOO_LONG):
                 raise
-            self._found = None
+            self._found, self._failure = None, find_reason(error)
         if self._is_let_go:
             return
         if self._is_whole and self._found is not None and self._found.confidence >= self._below:
             yield from self._let_go()
             return
         refusal = self._asking.refusal()
+        self._is_limited = bool(refusal)
         self._note(f"{refusal}, so tier 1 has the last word" if refusal else "tier 2 is asked")
         yield from self._show(refusal or "asking tier 2")
         is_answered = False if refusal else (yield from self._ask_second())
@@ -117,12 +116,16 @@ class _Look:
 
     def _hear(self) -> Chunks:
         """Tier 1, to its end or until it is stopped."""
-        with closing(self._stream(self._wanted, self._first, self._heard)) as chunks:
+        asked = self._habits.stream(self._wanted, self._first, self._heard, self._asking, is_held=True)
+        with closing(asked) as chunks:
             for chunk in chunks:
                 if isinstance(chunk, Heartbeat):
                     yield chunk
                     continue
                 self._held.append(chunk)
+                if isinstance(chunk, Started) and self._is_problem and self._request.stream and self._asking.shows:
+                    self._lines.append(f"{STEP}tier 1: asking")
+                    yield from self._begin(chunk)
                 if isinstance(chunk, Done):
                     self._found = self._rate(self._heard, self._first)
                 elif not self._is_let_go:
@@ -138,10 +141,12 @@ class _Look:
 
     def _look_at(self, chunk: Chunk) -> None:
         """Whether what has come is enough to let it go, or to stop it."""
-        if not self._request.stream or isinstance(chunk, Started):
+        if not isinstance(chunk, (Started, Text, Thinking)):
+            self._is_let_go = True  # a call is the client's to make
+        if not self._request.stream or isinstance(chunk, Started) or self._is_let_go:
             return
-        if not isinstance(chunk, (Text, Thinking)) or self._asking.refusal():
-            self._is_let_go = True  # a call is the client's to make; or nobody else may be asked any more
+        if self._asking.refusal():
+            self._is_let_go = self._is_limited = True
             return
         size, count = self._heard.size, self._heard.tokens.count
         is_telling = count >= self._next_look and not self._is_problem  # of sums, only the end tells enough
@@ -157,57 +162,92 @@ class _Look:
         self._is_let_go = True
         held, self._held = self._held, []
         for chunk in held:
-            if isinstance(chunk, Started):
-                if chunk is not self._shown:
-                    yield from self._begin(chunk)
-                continue
             if isinstance(chunk, Done) and self._found is not None:
                 self._asking.trace.judge(self._found.confidence)
                 if not self._is_noted:
                     self._note("tier 1's answer stands")
-            yield chunk
+                is_doubtful = self._is_limited and self._found.confidence < self._below
+                yield from tell_limit(chunk, self._request, self._heard.said.text) if is_doubtful else ()
+            yield from self._pass_on([chunk])
 
     def _ask_second(self) -> Generator[Chunk, None, bool]:
-        """Whether tier 2 has answered."""
-        heard = Hearing(self._second)
-        wanted, _ = self._habits.want(self._brief(), self._second, reports=False)
+        """Whether tier 2 has answered. Where tier 1's answer can stand instead, nothing of it is seen until its opening
+        is no refusal, or where it is wanted whole, until it is known to be no worse."""
+        heard, held, can_lose = Hearing(self._second), list[Chunk](), self._is_usable
+        attempt = find_attempt(self._found, self._heard.said.text) if self._is_whole else ""
+        asked, self._shows_attempt = extend(self._request, attempt), bool(attempt)
+        wanted, _ = self._habits.want(asked, self._second, reports=False)
+        wanted = structs.replace(wanted, stream=True) if can_lose else wanted  # its first word counts
+        now, next_size = time.monotonic(), OPENING
+        word_ends = now + (self._asking.ends - now) * FIRST_WORD
         try:
-            with closing(self._stream(wanted, self._second, heard)) as chunks:
+            with closing(self._habits.stream(wanted, self._second, heard, self._asking, is_held=can_lose)) as chunks:
                 for chunk in chunks:
-                    if heard.who is None and self._is_whole and time.monotonic() >= self._asking.ends:
-                        self._note("tier 2 took too long, so tier 1's answer stands")
+                    if (can_lose or heard.who is None) and self._is_late(heard, word_ends):
                         return False
-                    if isinstance(chunk, Done):
-                        self._conclude(heard)
-                    yield from self._begin(chunk) if isinstance(chunk, Started) else (chunk,)
-        except MoeError:
-            if heard.who is not None:
+                    if isinstance(chunk, Heartbeat):
+                        yield chunk
+                        continue
+                    if isinstance(chunk, Done) and not self._conclude(heard, can_lose=can_lose):
+                        return False
+                    held.append(chunk)
+                    if can_lose and isinstance(chunk, Text) and self._request.stream and heard.size >= next_size:
+                        next_size = int(heard.size * _AGAIN)
+                        can_lose = self._assess(heard, self._second, is_whole=False).is_bare
+                    can_lose = can_lose and isinstance(chunk, (Started, Text, Thinking))
+                    if not can_lose or (heard.size == 0 and self._request.stream and isinstance(chunk, Thinking)):
+                        yield from self._pass_on(held)
+                        held.clear()
+                    else:
+                        yield _HELD
+        except MoeError as error:
+            if heard.who is not None and not can_lose:
                 raise
-            self._note("tier 2 failed" + (", so tier 1's answer stands" if self._is_whole else ""))
+            stands = ", so tier 1's answer stands" if self._is_whole else ""
+            self._note(f"tier 2 failed ({find_reason(error)}){stands}")
             return False
         return True
 
-    def _brief(self) -> ChatRequest:
-        """What tier 2 is asked: the attempt is beside it where reading that is less work than beginning anew."""
-        found, text = self._found, self._heard.said.text
-        is_useful = found is not None and not found.is_bare and found.confidence >= HALF_GOOD
-        self._shows_attempt = self._is_whole and is_useful and LONG <= len(text) <= TOO_MUCH
-        return extend(self._request, f"{_INTRODUCTION}\n{block('attempt', text)}") if self._shows_attempt else (
-            self._request)
+    def _is_late(self, heard: Hearing, word_ends: float) -> bool:
+        """Whether tier 2 takes too long for an answer that is there already."""
+        now, ends = time.monotonic(), self._asking.ends
+        if not self._is_whole or now < (word_ends if heard.who is None else ends):
+            return False
+        self._is_limited = now >= ends
+        self._note("tier 2 took too long, so tier 1's answer stands")
+        return True
 
-    def _conclude(self, heard: Hearing) -> None:
-        """Rates tier 2's answer, and learns from it how tier 1 did: one that was shown the attempt is no witness."""
-        found = self._rate(heard, self._second, likely=1 - LARGE_FAILS * self._fails)
+    @property
+    def _is_usable(self) -> bool:
+        """Whether tier 1's answer is one."""
+        return self._is_whole and self._found is not None and not self._found.is_bare and bool(
+            self._heard.said.text.strip())
+
+    def _pass_on(self, chunks: list[Chunk]) -> Chunks:
+        for chunk in chunks:
+            yield from self._begin(chunk) if isinstance(chunk, Started) else (self._asking.pass_on(chunk),)
+
+    def _conclude(self, heard: Hearing, *, can_lose: bool) -> bool:
+        """Whether tier 2's whole answer is the better one. It tells how tier 1 did, unless it was shown the attempt, or
+        is not sure itself."""
+        found, first = self._rate(heard, self._second, likely=1 - LARGE_FAILS * self._fails), self._found
+        finish = heard.said.done.finish
+        if can_lose and first is not None:
+            flaw = find_flaw(found, finish, first=first, first_finish=self._heard.said.done.finish)
+            if flaw:
+                self._note(f"tier 2 {flaw}, so tier 1's answer stands")
+                return False
         self._asking.trace.judge(found.confidence)
-        if not self._is_whole or self._found is None or found.is_bare or heard.said.done.finish != "stop":
-            return
-        is_same = False if self._found.is_bare else same_answer(self._heard.said.text, heard.said.text)
-        if is_same is not None and not self._shows_attempt:
-            self._observe(self._first.model, self._first.expert.label, is_same)
+        is_witness = not found.is_bare and found.confidence >= self._below and finish == "stop"
+        if self._is_whole and first is not None and is_witness and not self._shows_attempt:
+            is_same = False if first.is_bare else same_answer(self._heard.said.text, heard.said.text)
+            if is_same is not None:
+                self._observe(self._first.model, self._first.expert.label, is_same)
+        return True
 
     def _fall_back(self) -> Chunks:
         """Tier 1's answer after all; where there is none, whoever stands in."""
-        if self._is_whole:
+        if self._is_whole and (self._heard.said.text.strip() or self._asking.refusal()):
             yield from self._let_go()
             return
         heard = Hearing(self._original)
@@ -216,18 +256,6 @@ class _Look:
                 if isinstance(chunk, Done) and heard.said.who.model != BUILTIN:
                     self._asking.trace.judge(self._rate(heard, self._original).confidence)
                 yield from self._begin(chunk) if isinstance(chunk, Started) else (chunk,)
-
-    def _stream(self, wanted: ChatRequest, decision: Decision, heard: Hearing) -> Chunks:
-        """Asks once more where the wish for log probabilities is what is refused."""
-        try:
-            yield from heard.follow(self._asking.stream(wanted, decision))
-            return
-        except UpstreamRefusal as error:
-            is_final = heard.who is not None or wanted.logprobs is None or error.code == TOO_LONG
-            if is_final or self._asking.refusal():
-                raise
-        yield from heard.follow(self._asking.stream(structs.replace(wanted, logprobs=None), decision))
-        self._habits.avoid(decision)
 
     def _rate(self, heard: Hearing, decision: Decision, *, likely: float | None = None) -> Assessment:
         """Of a whole answer, in the trace too."""
@@ -249,25 +277,24 @@ class _Look:
 
     def _note(self, what: str) -> None:
         """A step of the trace: why it goes on as it does."""
-        trace, found, told = self._asking.trace, self._found, "tier 1 failed"
+        found, told = self._found, f"tier 1 failed ({self._failure})"
         self._is_noted = True
         if found is not None:
             side = "below" if found.confidence < self._below else "not below"
             told = f"{found.confidence:.2f} is {side} {self._below:.2f} ({found.reason})"
-        now_ms = trace.now_ms()
-        trace.add(Span(stage="planner", name="escalation", started_ms=now_ms, ended_ms=now_ms, reason=f"{told}; {what}",
-                       confidence=None if found is None else round(found.confidence, 4)))
+        add_step(self._asking, f"{told}; {what}", confidence=None if found is None else found.confidence)
 
     def _show(self, what: str) -> Chunks:
         """A line about it, at once where the client follows as it comes, else within the answer."""
-        told = "failed" if self._found is None else f"{self._found.confidence:.2f}"
+        told = f"failed ({self._failure})" if self._found is None else f"{self._found.confidence:.2f}"
         self._lines.append(f"{STEP}tier 1: {told}, {what}")
         who = self._heard.who
         if who is not None and self._request.stream and self._asking.shows:
             yield from self._begin(who)
 
     def _begin(self, who: Started) -> Chunks:
-        self._shown = who
-        yield who
+        if who is not self._shown:
+            self._shown = who
+            yield who
         lines, self._lines = self._lines, []
         yield from map(self._asking.show, lines)

@@ -69,6 +69,8 @@ class Decider(Protocol):
 
     def chooses(self, model: str) -> bool: ...
 
+    def rate(self, text: str) -> dict[str, float]: ...
+
     def heed(self, callers: Callers) -> None: ...
 
 
@@ -170,7 +172,7 @@ class Gateway:
     def _decide(self, request: ChatRequest, mode: Mode | None) -> Decision:
         """Who answers, how, and with the model of which tier. Raises ModelNotFound."""
         decision = choose_strategy(request, self.router.decide(request), orchestrates=mode is not None,
-                                   experts=self.config.experts)
+                                   experts=self.config.experts, rate=self.router.rate)
         return self._staff.equip(decision)
 
     def _ask(
@@ -210,7 +212,8 @@ class Gateway:
         request = self._unfold(request)
         exact = self._find_exact(request)
         decision = self._decide(request, find_mode(request.model)) if exact is None else decide(exact)
-        return tell_decision(decision, request, model=decision.model or self._lineup.model(decision.expert))
+        model = decision.model or self._lineup.model(decision.expert)
+        return tell_decision(decision, request, model=model, rate=self.router.rate)
 
     def keeps_name(self, asked: str, decision: Decision) -> bool:
         """Whether a reply gives the model's name as it was `asked`: where the client named the one that answers."""

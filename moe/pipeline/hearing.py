@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Generator
 from contextlib import closing
@@ -9,12 +10,16 @@ from contextlib import closing
 from msgspec import structs
 
 from ..core import ChatRequest, Chunk, Decision, Done, Refusal, Started, Text, Thinking
-from .asking import Said
+from ..errors import UpstreamRefusal
+from .asking import Asking, Said
 from .confidence import Tokens
 from .trailer import REQUEST, Trailer, part
 
 Chunks = Generator[Chunk, None, None]
 _Way = tuple[str, str]
+# An answer that may not have so many tokens has none to spare for a trailer.
+LEAST_TOKENS = 64
+_ODDS = re.compile(r"log[\s_-]?prob", re.IGNORECASE)
 
 
 class Habits:
@@ -32,7 +37,9 @@ class Habits:
         way = _way(decision)
         with self._lock:
             is_refuser, tells = way in self._refusers, self._tells.get(way, False)
-        notes = (*request.notes, REQUEST) if reports and not tells and request.format is None else request.notes
+        most = request.sampling.max_tokens
+        has_room = request.format is None and (most is None or most >= LEAST_TOKENS)
+        notes = (*request.notes, REQUEST) if reports and not tells and has_room else request.notes
         wanted = structs.replace(request, logprobs=None if is_refuser else 0, notes=notes)
         return wanted, len(notes) > len(request.notes)
 
@@ -40,10 +47,24 @@ class Habits:
         with self._lock:
             self._tells[_way(decision)] = tells
 
-    def avoid(self, decision: Decision) -> None:
+    def _avoid(self, decision: Decision) -> None:
         """It takes no request that wants log probabilities."""
         with self._lock:
             self._refusers.add(_way(decision))
+
+    def stream(
+        self, wanted: ChatRequest, decision: Decision, heard: Hearing, asking: Asking, *, is_held: bool
+    ) -> Chunks:
+        """The answer, `heard` on its way; asked for once more where the wish for log probabilities is refused."""
+        try:
+            yield from heard.follow(asking.stream(wanted, decision, is_held=is_held))
+            return
+        except UpstreamRefusal as error:
+            is_final = heard.who is not None or wanted.logprobs is None or not _ODDS.search(error.message)
+            if is_final or asking.refusal():
+                raise
+        yield from heard.follow(asking.stream(structs.replace(wanted, logprobs=None), decision, is_held=is_held))
+        self._avoid(decision)
 
 
 class Hearing:

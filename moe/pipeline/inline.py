@@ -42,7 +42,7 @@ class Inline:
 def decide(found: Answered) -> Decision:
     """That a tool answers; it is certain, or would not be asked."""
     return Decision(expert=SPEAKER, stage="tool", confidence=1.0, model=found.asked.tool, tool=found.asked.tool,
-                    virtual=True)
+                    virtual=True, reason="a tool knows it exactly")
 
 
 def say(found: Answered) -> Generator[Chunk, None, None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
 from ..tools.questions.question import fold
 
@@ -73,6 +74,11 @@ def tell_language(text: str) -> str:
         counts[language] += _LETTER * sum(map(folded.count, letters))
     (best, most), (_, next_most) = (*counts.most_common(2), ("", 0), ("", 0))[:2]
     return best if most >= _LEAST and most >= _LEAD * next_most else ""
+
+
+def find_language(texts: Iterable[str]) -> str:
+    """That of the first text in which it is certain, "" where it is in none."""
+    return next((language for language in map(tell_language, texts) if language), "")
 
 
 def _find_script(text: str) -> str:

@@ -49,6 +49,7 @@ _TAKES_NONE = re.compile(
     r"\b(?:tool|function)s?(?:[ _](?:use|call|calls|calling))?[`'\"]? (?:is|are) not (?:supported|enabled)",
     re.IGNORECASE,
 )
+_ODDS = re.compile(r"log[\s_-]?prob", re.IGNORECASE)
 # It takes them, and wrote a call that it cannot read itself: Ollama quotes it.
 _FAILED_CALL = re.compile(r"pars(?:e|ing) (?:the )?(?:tool|function)", re.IGNORECASE)
 
@@ -137,7 +138,7 @@ def part(prepared: ChatRequest, request: ChatRequest) -> ChatRequest:
 def may_lie_in_tools(error: BackendError) -> bool:
     """Whether a request may pass without the tools that were added to it, and may be sent again at once."""
     if not isinstance(error, UpstreamFailure):
-        return isinstance(error, UpstreamRefusal)
+        return isinstance(error, UpstreamRefusal) and not _ODDS.search(error.message)
     told = error.message.casefold()
     is_busy = error.upstream_status == TOO_MANY or error.retry_after_s is not None
     return not is_busy and ("tool" in told or "function" in told)

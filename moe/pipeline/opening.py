@@ -27,12 +27,15 @@ def find_end(text: str) -> int:
     return -1
 
 
-def is_surely_over(text: str) -> bool:
+def is_surely_over(text: str, *, is_lost: bool = False) -> bool:
     """Whether a whole answer, of a model of which nothing is known, begins with the rest of a thought: its only mark is
-    a closing one that stands as no word of a sentence does, and an answer follows."""
+    a closing one that stands as no word of a sentence does, and an answer follows. `is_lost`: nobody will see what is
+    taken for a thought, so what announces the mark is none."""
     place = find_end(text)
     if place < 0 or text.count(CLOSING) > 1 or _OPENING in text:
         return False
     before, after = text[:place], text[place + len(CLOSING) :]
+    if is_lost and before.rstrip().endswith(":"):
+        return False
     is_word = before[-1:] in _AROUND or (before[-1:] in ("", "\n") and after[:1] == " ")
     return bool(before.strip() and after.strip()) and not is_word

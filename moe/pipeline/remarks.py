@@ -59,6 +59,78 @@ _EMERGENCY = re.compile(
     r"compos\w*|urgence\w*|chiam\w*|emergenz\w*|ligu\w*|emergência\w*|bel|alarmnummer|zadzwo\w*|alarmow\w*)\b"
     r"[^.\n]{0,40}?\b(?:112|911|999|000|le 15|le 18|061|118|144|192|995)\b", re.IGNORECASE)
 
+# More is doubtful in a few words that take the place of others than in a whole answer, which may say it to its reader.
+_FAULTY = (r"(?:(?:simply|just|also|factually|not) )?(?:wrong|incorrect|inaccurate|false|mistaken|erroneous|misleading|"
+           r"outdated|correct|accurate)\b")
+_WORDING = r"(?:answer|response|reply|sentence|passage|paragraph|wording|author|assistant|writer)"
+_PASSAGE = rf"(?:statement|claim|figure|number|value|text|{_WORDING})"
+_GERMAN_PASSAGE = r"(?:antwort|aussage|angabe|behauptung|zahl|satz|text|absatz|stelle|formulierung|autor|verfasser)"
+_SPANISH_PASSAGE = r"(?:respuesta|afirmación|cifra|frase|dato|texto|párrafo|número|valor|autora?)"
+_MENDED = (r"(?:correct(?:ed|ion)|fixed|edited|amended|korrigiert|korrektur|berichtigt|geändert|corregid[oa]|"
+           r"corrección|modificad[oa])")
+_FORMERLY = r"(?:was|formerly|originally|previously|not|vorher|bisher|ursprünglich|zuvor|antes|anteriormente)"
+_CHECKED = (r"(?:needs?|check\w*|verif\w*|unverified|citation|source|todo|sic|errors?|wrong|note|editor\w*|prüf\w*|"
+            r"überprüf\w*|quelle|fehler|falsch|anmerkung|comprobar|verificar|revisar|fuente|nota)")
+_NOTE = re.compile("|".join((
+    rf"\b(?:this|that|which|(?:the|this|that) {_PASSAGE}(?: above| before| here)?) (?:is|was|are|were) {_FAULTY}",
+    rf"\b(?:the|this|that) {_PASSAGE} (?:above|below|before|here)\b",
+    rf"\b(?:the|this|that) {_WORDING} (?:should|must|needs?|ought|says|states|claims)\b",
+    r"\bthe (?:author|assistant|writer) (?:is|was|has|had|forgot|means|meant|confuse[sd]|wrote|made)\b",
+    r"\bthe (?:correct|accurate) (?:figure|number|value|answer|statement|wording|version|phrasing|text)\b",
+    r"\bI(?:['’]d| would) (?:rather )?(?:write|say|put|state|phrase|word|formulate|suggest writing)\b",
+    rf"\b{_MENDED} (?:from|to|von|zu|auf|aus|de|a)\b", rf"[\[(]\s?(?:{_MENDED}\b|{_FORMERLY}:? ?\d)",
+    rf"\[[^\]\n]{{0,40}}\b{_CHECKED}\b[^\]\n]{{0,40}}\](?!\()",
+    rf"\b(?:das|dies|(?:die|der|diese|dieser) (?:obige )?{_GERMAN_PASSAGE}(?: oben)?) "
+    r"(?:ist|war|wäre) (?:\w+ )?(?:falsch|unrichtig|ungenau|unzutreffend|inkorrekt|nicht korrekt|irreführend)\b",
+    rf"\b(?:obige[nrs]?|vorige[nrs]?|genannte[nrs]?|richtige[nrs]?|korrekte[nrs]?) {_GERMAN_PASSAGE}\b",
+    r"\b(?:der autor|die autorin|der verfasser) (?:hat|irrt|lag|liegt|meint|verwechselt)\b",
+    r"\b(?:sollte|muss|müsste)\b[^.\n]{0,60}\b(?:heißen|lauten)\b|\brichtig (?:ist|wäre|muss|heißt|lautet)\b",
+    r"\bich würde\b[^.\n]{0,60}\b(?:schreiben|sagen|formulieren|nennen)\b",
+    rf"\b(?:est[oae]|eso|(?:la|el|esta|este) {_SPANISH_PASSAGE}(?: anterior)?) (?:es|era|está) (?:\w+ )?"
+    r"(?:incorrect[oa]|fals[oa]|erróne[oa]|inexact[oa]|equivocad[oa])\b",
+    rf"\b(?:la|el) {_SPANISH_PASSAGE} "
+    r"(?:anterior|correct[oa]|dice|se equivoc\w+|est(?:á|aba) equivocad\w+)",
+    r"\b(?:la|el) (?:respuesta|frase|afirmación|texto|autora?) deb(?:e|ería)\b",
+    r"\blo correcto (?:es|sería)\b|\b(?:yo )?(?:escribiría|diría|pondría)\b",
+)), re.IGNORECASE)
+_OUGHT = re.compile(
+    r"\W*(?:(?:it|this|that|es|das|esto) )?(?:(?:should|must|ought to|needs to) (?:be|read|say|state|have)|"
+    r"(?:sollte|müsste)\b|debería\b)", re.IGNORECASE)
+_VERB = re.compile(
+    r"\W*(?:(?:it|this|that|es|das|esto) )?(?:is|are|was|were|be|may|might|can|could|must|should|shall|will|would|"
+    r"has|have|had|needs?|ought|ist|sind|war|darf|dürfen|kann|können|muss|müssen|soll\w*|wird|werden|hat|haben|es|son|está|"
+    r"puede\w*|debe\w*|tiene\w*)\b", re.IGNORECASE)
+_DIGITS = r"\d(?:[\d.,]*\d)?"
+_FIGURE = re.compile(_DIGITS)
+_NOT_THIS = re.compile(
+    rf"\b(?:not|instead of|rather than|nicht|statt|anstatt|anstelle von|no|en lugar de|en vez de) ({_DIGITS})",
+    re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?:[^\W\d_]{4}|[\d%)])[.!?][\"'”“»)]{0,2}(?=\s+[^\W\d_a-zäöüß]|\s*\Z)")
+_FULL_STOP = re.compile(r"[.!?:](?=\s|\W*\Z)")
+_MOST_READ = 40_000
+# As much longer may be what takes a phrase's place.
+_TIMES, _MORE = 3, 80
+
+
+def is_note(new: str, old: str, answer: str) -> bool:
+    """Whether a few words, meant to stand in the place of `old` in `answer`, are about what should stand there, or who
+    wrote it. What the answer says itself it may go on to say."""
+    new = new[:_MOST_READ]
+    if _OUGHT.match(new) and not _VERB.match(old):
+        return True
+    known = answer.casefold()
+    if any(note not in known for note in {found[0].casefold() for found in _NOTE.finditer(new)}):
+        return True
+    was, shows = set(_FIGURE.findall(old)), set(_FIGURE.findall(new))
+    return bool(shows - was) and bool((set(_NOT_THIS.findall(new)) & was) - set(_NOT_THIS.findall(old)))
+
+
+def outgrows(new: str, old: str) -> bool:
+    """Whether `old` is part of a sentence, and `new` more than that."""
+    if _FULL_STOP.search(old):
+        return False
+    return len(new) > _TIMES * len(old) + _MORE or _SENTENCE_END.search(new) is not None
+
 
 def is_remark(new: str, old: str) -> bool:
     """Whether `new`, meant to stand in the place of `old`, speaks of an answer or deliberates. What `old` did itself is

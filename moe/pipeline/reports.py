@@ -8,15 +8,15 @@ from typing import Any
 from ..backends.catalog import Catalog
 from ..core import ChatRequest, Decision
 from ..experts import Expert
-from ..routing.complexity import read_complexity
+from ..routing.parts import Rate
 from ..routing.ranking import find_doubt, is_tie, rank
-from ..routing.strategy import find_probabilities
+from ..routing.strategy import judge
 from .lineup import Lineup
 
 
-def tell_decision(decision: Decision, request: ChatRequest, *, model: str) -> dict[str, Any]:
-    """In the form of /v1/route; `model` is the one that would answer, "" for none."""
-    asked = read_complexity(next(iter(request.user_texts[-1:]), ""), find_probabilities(decision))
+def tell_decision(decision: Decision, request: ChatRequest, *, model: str, rate: Rate) -> dict[str, Any]:
+    """In the form of /v1/route; `model` is the one that would answer, "" for none; `rate` as for `judge`."""
+    asked = judge(request, decision, rate)
     doubt = find_doubt(decision)
     return {
         "expert": decision.expert.label,

@@ -28,6 +28,9 @@ _BARE_LETTER = re.compile(
 _BOXED = re.compile(r"\\boxed\{([^{}]{1,80})\}")
 _NAMED_NUMBER = re.compile(rf"{_MARK}\s*[:：=]?[^\d\n]{{0,40}}?([-−]?\d[\d.,  '’]*(?:/\d+)?)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.,])[-−]?\d[\d.,  '’]*(?:/\d+)?")
+_TIME = re.compile(r"(?<![\w.,:])(\d{1,2}):([0-5]\d)(?::[0-5]\d)?(?![\d:])(?:\s?([ap])\.?m\b)?", re.IGNORECASE)
+# What may follow a number that a text ends in: what is counted, and no further clause.
+_NO_MORE = re.compile(r"[\s%°)\]*]{0,4}(?:[^\W\d]{1,20}[\s.!*)]{1,3}|[^\W\d]{1,20}\Z){0,2}[\s.!*)\]}]{0,6}")
 _DRESS = re.compile(r"[*_`$€£]")
 _YES = "yes|true|correct|valid|ja|wahr|richtig|stimmt|sí|si|verdadero|cierto|correcto"
 _NO = "no|false|incorrect|invalid|nein|falsch|unwahr|falso|incorrecto"
@@ -54,10 +57,15 @@ def same_answer(one: str, two: str) -> bool | None:
     if one == two:
         return True
     are_long = min(len(one), len(two)) > LONGEST_COMPARED
-    for read in (read_letter, read_verdict, _read_named if are_long else read_number):
+    for read in (read_letter, read_verdict, _read_named):
         first, second = read(one), read(two)
         if first and second:
             return _agree(first, second)
+    if not are_long:
+        short, long = sorted((one, two), key=lambda text: (len(text), text))
+        values, others = _list_values(short), _list_values(long)
+        if values and others:
+            return _compare(short, values, long, others)
     is_alike = _ratio(one, two) >= ALIKE
     if are_long:
         return is_alike or None
@@ -78,10 +86,45 @@ def read_verdict(text: str) -> str:
     return "" if found is None else "yes" if found["yes"] is not None else "no"
 
 
-def read_number(text: str) -> tuple[Reading, ...]:
-    """The number that is named as the answer, else the last one near the end, in each notation it may be in."""
-    found = _NUMBER.findall(_DRESS.sub("", text[-_END:]))
-    return _read_named(text) or (_read(found[-1]) if found else ())
+class _Value(NamedTuple):
+    """A number or a time of day in a text, in each notation it may be in. `is_last`: the text ends with it."""
+
+    readings: tuple[Reading, ...]
+    is_time: bool
+    is_last: bool
+
+
+def _compare(short: str, values: list[_Value], long: str, others: list[_Value]) -> bool | None:
+    """By what the shorter text comes to: the longer one may say more numbers, and its last need not be its answer."""
+    named, named_long = _read_named(short), _read_named(long)
+    last = values[-1]
+    answer = named or last.readings
+    if named_long:
+        return _agree(answer, named_long)
+    is_time = last.is_time and not named
+    if any(_agree(answer, other.readings) for other in others if other.is_time == is_time):
+        return True
+    is_certain = last.is_last and others[-1].is_last and others[-1].is_time == is_time
+    return False if is_certain else None
+
+
+def _list_values(text: str) -> list[_Value]:
+    plain = _DRESS.sub("", _excerpt(text))
+    times = [(found.span(), _read_time(found)) for found in _TIME.finditer(plain)]
+    rest = _TIME.sub(lambda found: " " * len(found[0]), plain)
+    numbers = [(found.span(), _read(found[0])) for found in _NUMBER.finditer(rest)]
+    marked = [(*each, True) for each in times] + [(*each, False) for each in numbers if each[1]]
+    return [_Value(readings, is_time, _NO_MORE.fullmatch(plain, span[1]) is not None)
+            for span, readings, is_time in sorted(marked, key=lambda each: each[0])]
+
+
+def _read_time(found: re.Match[str]) -> tuple[Reading, ...]:
+    """In minutes; without a word of which half of the day it may be either."""
+    hours, minutes, half = int(found[1]), int(found[2]), (found[3] or "").lower()
+    if half:
+        hours = hours % 12 + (12 if half == "p" else 0)
+    either = (hours, hours + 12) if not half and 0 < hours <= 12 else (hours,)
+    return tuple(Reading(Fraction(each * 60 + minutes), Fraction(0)) for each in either)
 
 
 def _read_named(text: str) -> tuple[Reading, ...]:

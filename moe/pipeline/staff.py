@@ -49,10 +49,15 @@ class Staff:
         return self._experts.get(label)
 
     def at_work(self) -> list[Expert]:
-        """Those that a part of a request can be given to now: each domain's, those that see, and the fallback last."""
-        able = sorted((expert for expert in self._experts.values() if self._is_able(expert)),
-                      key=lambda expert: (expert.is_fallback, expert.id))
+        """Those of `everybody` that can work now; all of them, where none can."""
+        able = self.everybody()
         return [expert for expert in able if any(self._models(expert))] or able
+
+    def everybody(self) -> list[Expert]:
+        """Those that a part of a request may be for, be they up or down, since others stand in for them: each domain's,
+        those that see, and the fallback last."""
+        return sorted((expert for expert in self._experts.values() if self._is_able(expert)),
+                      key=lambda expert: (expert.is_fallback, expert.id))
 
     def has_two(self, expert: Expert) -> bool:
         """Whether there is a first and a second tier to answer for it, with different models."""

@@ -1,4 +1,5 @@
-"""What an answer shows of itself: that it refuses, hedges, was cut, goes round in circles, or is none at all."""
+"""What an answer shows of itself: that it refuses, hedges or says no more than that it depends, was cut, goes
+round in circles, or is none at all."""
 
 from __future__ import annotations
 
@@ -73,6 +74,25 @@ _HEDGE = re.compile("|".join((
     r"\b(?:quizás?|tal vez|posiblemente|probablemente|a lo mejor|parece(?: que)?|creo que|supongo que|que yo sepa)\b",
     r"\b(?:podría ser|aproximadamente|suponiendo|depende)\b",
 )), re.IGNORECASE)
+_WHATEVER = (
+    r"(?: \w+){0,3} (?:factors?|things|situation|circumstances|context|case|details|umstände[n]?|faktoren|fall|kontext|"
+    r"situación|circunstancias|factores|cosas|contexto|caso)")
+_OPEN = "|".join((
+    r"maybe(?: not)?", "perhaps", "possibly", "yes and no", "who knows", "not (?:really )?sure", "unclear", "no idea",
+    rf"(?:(?:it|that|this) )?(?:all |really )?depends(?: (?:up)?on{_WHATEVER})?", "it varies", "hard to (?:say|tell)",
+    r"(?:(?:it|that|this) )?(?:could|might|may)(?: well)? be", "(?:it )?(?:could|can) go either way",
+    "vielleicht(?: auch nicht)?", "möglicherweise", "eventuell", "jein", "ja und nein", "wer weiß", "unklar",
+    r"(?:(?:das|es) )?(?:kommt|hängt) (?:ganz )?(?:darauf|drauf|davon) (?:an|ab)", "je nachdem", "nicht sicher",
+    rf"(?:(?:das|es) )?(?:kommt auf|hängt von){_WHATEVER} (?:an|ab)", "schwer zu sagen", "keine ahnung",
+    r"(?:(?:das|es) )?(?:kann|könnte|mag) (?:schon |gut )?sein",
+    r"quizás?", "tal vez", "a lo mejor", "posiblemente", "sí y no", "quién sabe", "ni idea", "difícil de decir",
+    rf"(?:eso )?depende(?: de{_WHATEVER})?", "(?:eso )?(?:puede|podría)(?: ser)?", "no est(?:á|oy) (?:claro|segur[oa])",
+))
+# Nothing else is said. Each pattern has a word in it, and so has what may stand between two.
+_VAGUE = re.compile(
+    rf"\W*(?:(?:well|hmm+|tja|na ?ja|bueno|pues)\W+)?(?:{_OPEN})"
+    rf"(?:\W+(?:(?:and|or|but|und|oder|aber|o|y|pero)\W+)?(?:{_OPEN})){{0,3}}\W*", re.IGNORECASE)
+_LONGEST_VAGUE = 120
 # A text that ends so was meant to go on.
 _DANGLING = re.compile(
     r"(?:[,;:([{/\\&+=–—]|\s-|(?<!\S)(?:and|or|the|an?|of|to|with|because|und|oder|der|die|das|ein|eine|mit|weil|y|o|el|"
@@ -82,9 +102,10 @@ _FENCE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
 
 class Symptoms(Struct, frozen=True, kw_only=True):
     """Each False or 0 in an answer that shows nothing. `hedges`: words of doubt, for each hundred of the answer; such
-    that only soften what is said count for little."""
+    that only soften what is said count for little. `is_vague`: they are all of it."""
 
     is_empty: bool = False
+    is_vague: bool = False
     refuses: bool = False
     hedges: float = 0.0
     is_cut: bool = False
@@ -100,6 +121,7 @@ def read_symptoms(text: str, finish: Finish = "stop") -> Symptoms:
     doubts = len(_DOUBT.findall(said)) + _WEAK * len(_HEDGE.findall(said))
     return Symptoms(
         is_empty=not text.strip(),
+        is_vague=len(text) <= _LONGEST_VAGUE and _VAGUE.fullmatch(text) is not None,
         refuses=_refuses(said, words),
         hedges=doubts * _PER_WORDS / max(words, _PER_WORDS),
         is_cut=finish == "length" or _is_cut(text),

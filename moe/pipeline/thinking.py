@@ -31,7 +31,7 @@ def lift(
     so an answer without one, if it is no JSON, is held back until the closing one comes. `is_whole`: nobody sees
     the answer before its end, so that can be looked at of any model.
     """
-    lifter = Lifter(begins_inside=begins_inside, is_whole=is_whole)
+    lifter = Lifter(begins_inside=begins_inside, is_whole=is_whole, is_wanted=is_wanted)
     for chunk in chunks:
         found: list[Chunk] = [chunk]
         if isinstance(chunk, Text) and not isinstance(chunk, Refusal):
@@ -48,9 +48,10 @@ def lift(
 class Lifter:
     """One answer. What opens with no mark, or follows the closing one, passes as it came."""
 
-    def __init__(self, *, begins_inside: bool = False, is_whole: bool = False) -> None:
+    def __init__(self, *, begins_inside: bool = False, is_whole: bool = False, is_wanted: bool = True) -> None:
         self._begins_inside = begins_inside
         self._is_whole = is_whole
+        self._is_wanted = is_wanted
         self._text = ""
         self._waiting: list[str] = []
         self._logprobs: list[TokenLogprob] = []
@@ -103,7 +104,8 @@ class Lifter:
         if is_json(self._text):
             self._read = self._pass
             return []
-        place = find_end(self._text) if self._begins_inside or (is_last and is_surely_over(self._text)) else -1
+        is_over = self._begins_inside or (is_last and is_surely_over(self._text, is_lost=not self._is_wanted))
+        place = find_end(self._text) if is_over else -1
         if place < 0:
             self._read = self._pass if is_last else self._await_end
             return []

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from .languages import tell_language
 from .modes.fences import read
-from .remarks import blames_code, drop_heading, is_remark, leaves_out, loses_emergency
+from .remarks import blames_code, drop_heading, is_note, is_remark, leaves_out, loses_emergency, outgrows
 from .symptoms import Symptoms, read_symptoms
 
 Word = Literal["right", "edit", "wrong"]
@@ -166,11 +166,21 @@ def _find_edit_fault(edit: Edit, answer: str) -> str:
         return "within a word or a number"
     if leaves_out(edit.replace) and not leaves_out(edit.find):
         return "with something left out"
-    if is_remark(edit.replace, edit.find):
+    is_code = answer.count("```", 0, begin) % 2 == 1
+    if is_remark(edit.replace, edit.find) or (not is_code and is_note(edit.replace, edit.find, answer)):
         return "that speak of the answer"
     if _is_other_language(edit.replace, answer):
         return "in another language"
-    return "with escapes in place of lines" if _is_escaped(edit.replace, answer) else ""
+    if _is_escaped(edit.replace, answer):
+        return "with escapes in place of lines"
+    is_part = not is_code and not _is_line(answer, begin, end)
+    return "with more than a phrase in its place" if is_part and outgrows(edit.replace, edit.find) else ""
+
+
+def _is_line(text: str, begin: int, end: int) -> bool:
+    """Whether this is all of a line but for what makes it one of a list."""
+    before = text[text.rfind("\n", 0, begin) + 1:begin]
+    return not before.strip(" \t-*•>#|0123456789.)") and not text[end:end + 1].strip("\r\n")
 
 
 def _splits_word(text: str, at: int) -> bool:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from ..embed import excerpt
+from .parts import Rate, find_instruction, find_subjects, list_parts, measure_distance, rate_parts
 from .question import NUMBER, read_notation
 from .words import fold, split_words
 
@@ -34,27 +35,6 @@ DOMAIN = 0.1
 WEIGHTY = ("math", "reasoning", "legal_advisor", "medical_consult", "technical_support", "science", "code_reviewer")
 EASY = frozenset({"general", "translation", "creative_writer"})
 
-# What is asked for, by the work it is; "*" stands for whatever ends a word. English, German, Spanish.
-_WORK = {
-    "write": "write draft compose rewrite word formulate schreib* verfass* entwirf entwerf* formulier* escrib* redact* "
-             "prepar* hazme turn",
-    "translate": "translat* ubersetz* uebersetz* traduc*",
-    "reckon": "calculat* comput* work estimat* convert* solve forecast* count rechne* berechn* ermittl* "
-              "schatz* schaetz* calcul* estim* pasa cuenta zahl zahle zaehle",
-    "explain": "explain* describ* tell erklar* erklaer* beschreib* sag expli* describ* dime cuenta",
-    "judge": "compare* check* review* analys* analyz* diagnos* evaluat* vergleich* pruf* pruef* analysier* bewert* "
-             "compar* revis* analiz* comprueb* lies read look",
-    "plan": "plan* organi* schedule build erstell* plan* organis* organiz* haz",
-    "find": "find list name give suggest* propos* nenn* find* schlag* frag ask busc* encuentr* propon* di dame",
-    "design": "design* model* implement* entw* disen*",
-    "shorten": "summari* fass* zusammenfass* resum*",
-    "show": "draw show prove zeig* zeichn* beweis* dibuj* demuestr*",
-}
-_ASKING = frozenset((
-    "what", "who", "when", "where", "why", "how", "which", "can", "could", "should", "is", "are", "does", "do", "was",
-    "wer", "wann", "wo", "warum", "wieso", "weshalb", "wie", "welche", "welcher", "welches", "kann", "darf", "muss",
-    "ist", "sind", "gilt", "que", "quien", "cuando", "donde", "por", "como", "cual", "cuales", "cuanto", "cuanta",
-    "cuantos", "cuantas", "puedo", "puede", "es", "hay"))
 _CUES = {
     "in turn": r"\b(?:then|after(?:wards| that)|finally|first|next|lastly|also|as well|based on|using that|accordingly"
                r"|zuerst|danach|dann|anschlie(?:ss|ß)end|schlie(?:ss|ß)lich|zum schluss|ausserdem|außerdem|daraus|dazu"
@@ -69,26 +49,24 @@ _CUES = {
               r"|wahrscheinlich\w{0,5}|entscheiden|demuestr\w{0,4}|probabilidad|decidir|halla|bestimme|evaluate|possible"
               r"|least|largest|all|every|some|alle|todas?|todos?)\b",
     "stakes": r"\b(?:safe|urgent|risk|valid|legal|liable|terminate|contract|court|fever|pain|wirksam|dringend|darf"
-              r"|verjahrt|anspruch|fieber|vertrag|kundig\w{0,5}|riesgo|urgente|contrato|tribunal|clausula|prescribe)\b",
+              r"|verjahrt|anspruch|fieber|vertrag|kundig\w{0,5}|riesgo|urgente|contrato|tribunal|clausula|prescribed?|doses?"
+              r"|dosis|pregnant|schwanger|embarazada|sued?|verklagt?|demandar|dangerous|gefahrlich|peligroso|safest"
+              r"|sichersten|seguro|save|retten|salvar\w{0,2}|los(?:e|ing)|verlieren|perder|corrupt\w{0,3}|rebuild"
+              r"|checksums?|prufsumm\w{0,9}|interact\w{0,4})\b",
 }
 _JOINTS = "and|or|und|oder|y|e|o|then|dann|luego|also"
-_CLAUSES = re.compile(rf"[.;:?!¿¡\n]+\s*|,\s+(?:(?:{_JOINTS})\s+)*|\s+(?:{_JOINTS})\s+(?:(?:{_JOINTS})\s+)*")
 # "and score it", "und vertone es", "y redacta la": a verb, whichever, and what it is to be done to.
 _JOINED = re.compile(
     rf"(?:[,;]|\s(?:{_JOINTS}))\s+(?:{_JOINTS})?\s*\w+\s+(?:the|it|an?|my|me|them|this|that|us|your|das|die|den|der|es"
     r"|ihn|sie|eine?n?|mir|meine?n?|alles|mich|el|la|los|las|lo|una?|mi|mis|esto|todo)\b"
     r"|\s[ye]\s+\w+(?:lo|la|los|las|le|les)\b")
-_SENTENCES = re.compile(r"(?<=[.?!])\s+|\n+")
 _ITEM = re.compile(r"(?:^|\n|\s)(?:\d{1,2}[.)]|[-*•])\s+(?=\S)")
 _COUNTED = {name: re.compile(pattern) for name, pattern in _CUES.items()}
-_LEAST_STEM, _MOST_STEM = 3, 12
-# How far into a clause its verb or question word may stand: "please also write", "can you explain".
-_OPENING = 3
 
 
 class Complexity(Struct, frozen=True):
-    """`probabilities` of the three kinds add up to 1; `kind` is the likeliest, `reason` says in a line why.
-    `domains` are the experts it is about, `requests` how many things it asks for, `questions` how many marks."""
+    """`probabilities` of the three kinds add up to 1, and `kind` is the likeliest. `domains` are the experts it is
+    about, those of its parts where it `is_parted`; `requests` how many things it asks for, `questions` its marks."""
 
     kind: Kind
     probabilities: dict[Kind, float]
@@ -96,7 +74,7 @@ class Complexity(Struct, frozen=True):
     requests: int
     questions: int
     words: int
-    reason: str
+    is_parted: bool = False
 
     @property
     def confidence(self) -> float:
@@ -115,47 +93,61 @@ class Weights(Struct, frozen=True):
     kinds: tuple[Kind, ...]
 
 
-def read_complexity(text: str, probabilities: Mapping[str, float]) -> Complexity:
-    """`probabilities` are the router's, by expert; they may be empty, or leave a rest for nobody."""
-    weights, figures = load_weights(), read_figures(text, probabilities)
+def rate_nothing(text: str) -> dict[str, float]:
+    """For a router that has no probabilities."""
+    return {}
+
+
+def read_complexity(text: str, probabilities: Mapping[str, float], rate: Rate = rate_nothing) -> Complexity:
+    """`probabilities` are the router's, by expert, and so is `rate`, for a part of the text; they may be empty, or
+    leave a rest for nobody."""
+    weights, (figures, subjects) = load_weights(), _read(text, probabilities, rate)
     mean, scale, slopes, bias = _load_arrays()
     row = np.array([figures[name] for name in weights.names])
     shares = slopes * np.nan_to_num(np.clip((row - mean) / scale, -CLIP, CLIP))
     scores = shares.sum(axis=1) + bias
     odds = np.exp(scores - scores.max())
-    best = int(np.argmax(odds))
-    telling = shares[best] - shares.mean(axis=0)
-    strongest = [weights.names[place] for place in np.argsort(-telling)[:3] if telling[place] > 0]
     share = dict(zip(weights.kinds, (odds / odds.sum()).tolist(), strict=True))
-    domains = tuple(label for label, how in sorted(probabilities.items(), key=lambda each: -each[1]) if how >= DOMAIN)
-    requests, questions = round(math.expm1(figures["requests"])), round(math.expm1(figures["questions"]))
-    counted = f"{requests} requests" if requests != 1 else "1 request"
-    kind = weights.kinds[best]
-    reason = f"{kind} ({share[kind]:.2f}): {counted}; most telling: {', '.join(strongest)}"
-    return Complexity(kind, share, domains, requests, questions, round(math.expm1(figures["words"])),
-                      reason)
+    ranked = sorted(probabilities.items(), key=lambda each: -each[1])
+    domains = subjects if subjects is not None else tuple(label for label, how in ranked if how >= DOMAIN)
+    requests, questions, words = (round(math.expm1(figures[name])) for name in ("requests", "questions", "words"))
+    return Complexity(weights.kinds[int(np.argmax(odds))], share, domains, requests, questions, words,
+                      is_parted=subjects is not None)
 
 
-def read_figures(text: str, probabilities: Mapping[str, float]) -> dict[str, float]:
+def read_figures(text: str, probabilities: Mapping[str, float], rate: Rate = rate_nothing) -> dict[str, float]:
     """Named figures, always the same names in the same order; NaN counts as usual."""
+    return _read(text, probabilities, rate)[0]
+
+
+def _read(
+    text: str, probabilities: Mapping[str, float], rate: Rate
+) -> tuple[dict[str, float], tuple[str, ...] | None]:
+    """The figures, and the experts that the parts are for where they could be rated each by itself."""
     text = excerpt(text, READ_CHARS)
-    folded = fold(text)
-    works, asking = _list_requests(folded)
-    sentences = [each for each in _SENTENCES.split(folded) if each.strip()]
-    asked_in = [each for each in sentences if "?" in each or sum(map(bool, _list_requests(each)))]
-    items = len(_ITEM.findall(text))
+    asked = find_instruction(text)
+    parts = list_parts(asked)
+    rated = rate_parts(parts, rate)
+    subjects = find_subjects(rated) if rated else None
+    folded = fold(asked)
+    works = [part.work for part in parts if part.work]
+    items = len(_ITEM.findall(asked))
     has_code, signs = read_notation(text)
-    words = split_words(" ".join(asked_in or sentences))
+    own = fold(" ".join(part.words for part in parts)) or folded
+    words = split_words(own)
+    unknown = math.nan if len(parts) > 1 and not rated else 0.0
     figures = {
-        "requests": math.log1p(len(works) + asking), "kinds of work": math.log1p(len(set(works))),
-        "works": math.log1p(len(works)), "questions": math.log1p(text.count("?")), "asking": math.log1p(asking),
-        "words": math.log1p(len(words)), "asking sentences": math.log1p(len(asked_in)),
-        "joined": math.log1p(len(_JOINED.findall(" ".join(asked_in)))), "items": math.log1p(items if items > 1 else 0),
+        "requests": math.log1p(len(parts)), "kinds of work": math.log1p(len(set(works))),
+        "works": math.log1p(len(works)), "questions": math.log1p(asked.count("?")),
+        "asking": math.log1p(len(parts) - len(works)), "words": math.log1p(len(words)),
+        "joined": math.log1p(len(_JOINED.findall(own))), "items": math.log1p(items if items > 1 else 0),
         "numbers": math.log1p(len(NUMBER.findall(text))), "code": float(has_code),
         "signs": signs, "word length": sum(map(len, words)) / max(1, len(words)),
+        "subjects": unknown + math.log1p(max(0, len(subjects or ()) - 1)),
+        "distance": unknown + measure_distance(rated),
     }
     figures |= _read_router(probabilities)
-    return figures | {name: math.log1p(len(pattern.findall(folded))) for name, pattern in _COUNTED.items()}
+    return figures | {name: math.log1p(len(pattern.findall(folded))) for name, pattern in _COUNTED.items()}, subjects
 
 
 def _read_router(probabilities: Mapping[str, float]) -> dict[str, float]:
@@ -183,36 +175,3 @@ def _load_arrays() -> tuple[Array, Array, Array, Array]:
     """Mean and scale of each figure [n], weights [3][n] and bias [3] of the shipped file."""
     weights = load_weights()
     return (np.array(weights.mean), np.array(weights.scale), np.array(weights.weights), np.array(weights.bias))
-
-
-def _list_requests(folded: str) -> tuple[list[str], int]:
-    """The kind of each piece of work that a clause begins with, and how many clauses begin with a question."""
-    works: list[str] = []
-    asking = 0
-    for clause in _CLAUSES.split(folded):
-        opening = split_words(clause[:80])[:_OPENING]
-        work = next((kind for kind in map(_find_work, opening) if kind), None)
-        if work is not None:
-            works.append(work)
-        elif not _ASKING.isdisjoint(opening[:1]):
-            asking += 1
-    return works, asking
-
-
-def _find_work(word: str) -> str | None:
-    if word in _WHOLE:
-        return _WHOLE[word]
-    stems = (word[:length] for length in range(min(_MOST_STEM, len(word)), _LEAST_STEM - 1, -1))
-    return next((_BEGUN[stem] for stem in stems if stem in _BEGUN), None)
-
-
-def _index() -> tuple[dict[str, str], dict[str, str]]:
-    whole: dict[str, str] = {}
-    begun: dict[str, str] = {}
-    for kind, words in _WORK.items():
-        for word in words.split():
-            (begun if word.endswith("*") else whole).setdefault(word.rstrip("*"), kind)
-    return whole, begun
-
-
-_WHOLE, _BEGUN = _index()

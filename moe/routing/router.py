@@ -17,6 +17,7 @@ from .head import Head
 from .meaning import Meaning
 from .names import Callers, Models, Names
 from .stages import CallerStage, ChoreStage, ContextStage, EmbeddingStage, KeywordStage, Stage, Trace, VisionStage
+from .text import clean, says_anything
 
 NO_ENCODER = "no encoder: experts are chosen by their keywords; ./setup.sh makes one"
 
@@ -39,6 +40,7 @@ class Router:
         self._fallback = config.fallback
         self._messages = config.router.context_messages
         self._meaning = meaning
+        self._labels = [expert.label for expert in find_routable(config.experts)]
 
     def adopt(self, head: Head) -> None:
         """Scores by `head` from the next request on."""
@@ -58,6 +60,14 @@ class Router:
     def chooses(self, model: str) -> bool:
         """Whether the name leaves it to the router who answers. Raises ModelNotFound."""
         return self._names.resolve(model) is None
+
+    def rate(self, text: str) -> dict[str, float]:
+        """The probability of each expert for a text by itself, {} where only keywords are known."""
+        cleaned = clean(text)
+        if self._meaning is None or not says_anything(cleaned):
+            return {}
+        shares = self._meaning.read(cleaned, text).shares.tolist()
+        return dict(zip(self._labels, shares, strict=True))
 
     def decide(self, request: ChatRequest) -> Decision:
         """Raises ModelNotFound for a name that nothing has."""

@@ -28,8 +28,9 @@ UNSEEN = PROMPTS.with_name("complexity_unseen.jsonl")
 KINDS: tuple[Kind, ...] = ("plain", "doubtful", "compound")
 STRENGTH = 0.15
 DOUBTS = ["domains", "second domain", "router's doubt", "nobody"]
-# What is of the router, and not of the text.
-ROUTER = frozenset(name for name, figure in read_figures("", {}).items() if np.isnan(figure))
+# What is of the router, and not of the text; and of that, what it says of the parts.
+APART = frozenset(("subjects", "distance"))
+ROUTER = APART | frozenset(name for name, figure in read_figures("", {}).items() if np.isnan(figure))
 PARTS, SEEDS = 10, (0, 1, 2)
 MOST_MS = 1.0
 SOURCE = "fitted on tests/routing/data/complexity.jsonl, prompts written and labelled for this project"
@@ -42,6 +43,11 @@ class Prompt(Struct, frozen=True):
     label: Kind
     lang: str
     probabilities: dict[str, float]
+    parts: dict[str, dict[str, float]] = {}
+
+    def rate(self, part: str) -> dict[str, float]:
+        """What the router gave a part by itself; raises KeyError for one that was never asked."""
+        return self.parts[part]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -74,15 +80,26 @@ def fit_all(prompts: Sequence[Prompt]) -> Weights:
 
 
 def fit(names: Sequence[str], read: Floats, labels: npt.NDArray[np.str_]) -> Weights:
-    """Each prompt counts once as it is and once without the router's word, for routers that have none."""
+    """Each prompt counts as it is, once without the router's word on its parts and once without any, for routers that
+    have none; of a prompt of one part there is nothing to say."""
     mean, scale = np.nanmean(read, axis=0), np.nanstd(read, axis=0)
     scale[scale == 0] = 1.0
     spread = _spread(read, mean, scale)
-    silent = np.where([name in ROUTER for name in names], 0.0, spread)
-    fitted = LogisticRegression(C=STRENGTH, max_iter=1000).fit(np.concatenate((spread, silent)), np.tile(labels, 2))
+    apart = np.array([name in APART for name in names])
+    is_silent = apart & (_count(names, read) > 1)[:, None]
+    halves = np.where(is_silent, 0.0, spread)
+    silent = np.where(is_silent | (np.array([name in ROUTER for name in names]) & ~apart), 0.0, spread)
+    fitted = LogisticRegression(C=STRENGTH, max_iter=2000).fit(np.concatenate((spread, halves, silent)),
+                                                               np.tile(labels, 3))
     order = [fitted.classes_.tolist().index(kind) for kind in KINDS]
     return Weights(SOURCE, tuple(names), _short(mean), _short(scale),
                    tuple(_short(fitted.coef_[place]) for place in order), _short(fitted.intercept_[order]), KINDS)
+
+
+def _count(names: Sequence[str], read: Floats) -> Floats:
+    """How many things each prompt asks for."""
+    counted: Floats = np.rint(np.expm1(read[:, names.index("requests")])) if "requests" in names else np.ones(len(read))
+    return counted
 
 
 def _spread(read: Floats, mean: Floats, scale: Floats) -> Floats:
@@ -148,7 +165,7 @@ def _row(title: str, labels: npt.NDArray[np.str_], runs: Sequence[Floats]) -> tu
 
 
 def _read(prompts: Sequence[Prompt]) -> tuple[list[str], Floats]:
-    figures = [read_figures(prompt.text, prompt.probabilities) for prompt in prompts]
+    figures = [read_figures(prompt.text, prompt.probabilities, prompt.rate) for prompt in prompts]
     return list(figures[0]), np.array([list(each.values()) for each in figures])
 
 
@@ -161,7 +178,7 @@ def _time(prompt: Prompt) -> float:
     best = float("inf")
     for _ in range(3):
         began = time.thread_time_ns()
-        read_complexity(prompt.text, prompt.probabilities)
+        read_complexity(prompt.text, prompt.probabilities, prompt.rate)
         best = min(best, (time.thread_time_ns() - began) / 1e6)
     return best
 

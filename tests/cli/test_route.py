@@ -27,7 +27,7 @@ def test_it_tells_how_a_model_that_orchestrates_would_go_about_it(house: House) 
     text = f"{MATHS}, then write a program that does it, and translate its comments into German."
     told = json.loads(house.moe("route", "--json", text, "--model", "moe-orchestrator").stdout)
     assert told["strategy"] == "council"
-    assert told["reason"].startswith("compound (0.")
+    assert told["reason"].startswith("3 requests of several kinds (0.")
     assert max(told["complexity"], key=told["complexity"].__getitem__) == "compound"
     assert json.loads(house.moe("route", "--json", text, "--model", "lemoe").stdout)["strategy"] == "direct"
 

@@ -10,7 +10,7 @@ import pytest
 from moe.core import ChatRequest, Done, Extract, Finish, Message, Sampling, Started, Text, TokenLogprob
 from moe.experts import Expert
 from moe.pipeline.asking import Said
-from moe.pipeline.assess import assess, foresee
+from moe.pipeline.assess import assess, foresee, glance
 from moe.pipeline.confidence import EMPTY, REFUSED, Tokens
 from moe.pipeline.grounding import HEADING
 
@@ -57,6 +57,16 @@ def test_who_says_nothing_is_worth_nothing() -> None:
     assert rate(say(" "), self_report=1.0) == EMPTY
     refusal = assess(say("I can't help with that."), ask(), expert=GENERAL, self_report=1.0)
     assert (refusal.confidence, refusal.reason, refusal.is_bare) == (REFUSED, "refused", True)
+
+
+@pytest.mark.parametrize("text", ["Maybe.", "It depends.", "Vielleicht.", "Kommt darauf an.", "Depende."])
+def test_who_says_only_that_it_depends_has_not_answered(text: str) -> None:
+    assert rate(say(text), likely=0.9) < 0.4
+    assert glance(say(text)) < 0.4
+    assert assess(say(text), ask(), expert=GENERAL).is_bare
+    assert rate(say(text), is_whole=False) > 0.5
+    assert rate(say(text), ask(f"Answer with \"No.\" or \"{text}\"")) > 0.5
+    assert assess(say(text), ask(), expert=Expert(id=2, label="translation")).confidence > SURE
 
 
 def test_a_beginning_is_not_blamed_for_having_no_end() -> None:
@@ -125,3 +135,11 @@ def test_no_answer_makes_it_slow(unit: str) -> None:
     began = time.process_time()
     rate(say(text, thought=text, tools=("f",)), ask(f"{PENS} {text}", facts=VERIFIED))
     assert time.process_time() - began < 1.5
+
+
+def test_a_book_of_numbers_is_read_at_both_ends_only() -> None:
+    book = "x1 = 2\n" * 430_000
+    began = time.process_time()
+    assert rate(say(f"{book}It is 20073.9."), ask("What is 847*23.7, and why?", facts=VERIFIED)) >= SURE
+    assert rate(say(book), ask("What is 847*23.7, and why?", facts=VERIFIED)) < SURE
+    assert time.process_time() - began < 3

@@ -319,6 +319,21 @@ def test_after_a_tools_result_the_answer_comes_as_a_turn_of_its_own(rig: Rig, ol
     assert ANSWER in sent[-1]["content"]
 
 
+def test_what_it_calls_wrong_and_cannot_better_is_hardly_to_be_trusted(rig: Rig, ollama: FakeOllama) -> None:
+    """The last verdicts alone lower what is known; nothing raises it."""
+    for step, before, after in (
+        (verdict("wrong"), 0.8, 0.4), (verdict("wrong"), None, 0.4), (verdict("wrong"), 0.3, 0.3),
+        (verdict("wrong", better="Not so."), 0.8, 0.4), (verdict("wrong", better=BETTER), 0.8, 0.8),
+        (verdict("edit", ("7000", "4000")), 0.8, 0.8), (verdict(), 0.8, 0.8),
+    ):
+        ollama.script(CRITIC, [step])
+        asking, expert, request = rig.asking(), rig.experts["medical_consult"], ask(QUESTION)
+        if before is not None:
+            asking.trace.judge(before)
+        list(check(play(played(Text(ANSWER))), request, expert, asking, rig.staff))
+        assert asking.trace.told()["answer_confidence"] == after
+
+
 # -- what passes without a critic
 
 

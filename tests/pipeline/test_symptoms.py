@@ -90,6 +90,25 @@ def test_going_round_in_circles_is_seen(text: str, loops: bool) -> None:
     assert read_symptoms(text).loops is loops
 
 
+@pytest.mark.parametrize("text", [
+    "Maybe.", "It depends.", "**Perhaps.**", "Well, it depends on the situation.", "Maybe, maybe not. Hard to say.",
+    "Yes and no.", "It could be.", "It depends on many different factors.", "Vielleicht.", "Kommt darauf an.", "Jein.",
+    "Das hängt ganz davon ab.", "Es kommt auf die Umstände an.", "Das könnte sein, aber es kommt drauf an.", "Depende.",
+    "Quizás. Depende de muchos factores.", "Puede ser.", "Tal vez, no está claro.",
+])
+def test_who_says_only_that_it_depends_says_nothing(text: str) -> None:
+    assert read_symptoms(text).is_vague
+
+
+@pytest.mark.parametrize("text", [
+    "", "Yes.", "No.", "Sí.", "Probably.", "Wahrscheinlich nicht.", "Maybe Lyon.", "Maybe: `x = 5`",
+    "It depends on the price of oil.", "Das hängt vom Ölpreis ab.", "Depende de la edad.", "It could be 5.",
+    "It depends: with a permit you may.", "Vielleicht Madrid.", "Perhaps. " + LONG,
+])
+def test_who_says_anything_says_something(text: str) -> None:
+    assert not read_symptoms(text).is_vague
+
+
 @pytest.mark.parametrize("text", ["", " \n\t"])
 def test_nothing_is_empty(text: str) -> None:
     assert read_symptoms(text) == Symptoms(is_empty=True)

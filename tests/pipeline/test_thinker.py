@@ -193,7 +193,7 @@ def test_the_call_that_the_answer_needs_is_never_spent_on_notes(ollama: FakeOlla
         thought = Thought(rig)
     assert thought.is_bare
     assert not chats_of(ollama)
-    assert (thought.step.outcome, thought.step.reason) == ("skipped", "no notes: 1 calls are the most for one request")
+    assert (thought.step.outcome, thought.step.reason) == ("skipped", "no notes: 1 call is the most for one request")
     with rig_of(ollama, *EXPERTS, max_calls=2) as rig:
         assert not Thought(rig).is_bare
 

@@ -176,6 +176,19 @@ def test_a_thought_that_is_not_wanted_is_left_out_of_what_is_lifted() -> None:
     assert whole(BARE, begins_inside=True, is_wanted=False) == ("", "Four.")
 
 
+@pytest.mark.parametrize("text", [BARE, "reasoning</think>answer", "Hm.\n</think>\nFour."])
+def test_it_is_also_where_only_the_whole_answer_tells(text: str) -> None:
+    assert whole(text, is_whole=True, is_wanted=False) == ("", text.split("</think>")[1].strip())
+    assert whole(text, is_wanted=False) == ("", text)
+
+
+@pytest.mark.parametrize("text", [
+    "It ends so:\n</think>\n\nThat is all.", "Write </think> at its end.", "a\n</think>\n",
+])
+def test_nothing_is_lost_that_may_be_answer(text: str) -> None:
+    assert whole(text, is_whole=True, is_wanted=False) == ("", text)
+
+
 def test_what_is_held_back_until_the_mark_comes_is_told_at_once_then() -> None:
     chunks = [Text("two "), Text("and"), Heartbeat(), Text(" two</think>"), Text("\nFo"), Text("ur."), Done()]
     assert list(lift(iter(chunks), begins_inside=True)) == [

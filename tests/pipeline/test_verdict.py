@@ -165,6 +165,65 @@ def test_an_edit_that_is_not_safe_is_not_made(find: str, put: str, fault: str) -
     assert revise(ANSWER, (find, put)) == (ANSWER, f"1 {fault}")
 
 
+RENT = ("Your landlord may raise the rent by 20 % within three years under § 558 BGB, and not by more at once. In "
+        "tight markets it is 15 %.\n\n- Ask for the reasons\n- You have two months to agree.")
+MIETE = "Der Vermieter darf die Miete um 20 % innerhalb von drei Jahren erhöhen, § 558 BGB. In manchen Städten weniger."
+RENTA = "El arrendador puede subir la renta un 20 % en tres años según la ley. En algunas ciudades menos."
+
+
+@pytest.mark.parametrize(("answer", "find", "put"), [
+    *((RENT, "20 % within three years", put) for put in (
+        "should be 15 % instead", "15 % (corrected from 20 %)", "15 % (previously 20 %)", "it should read 15 %",
+        "This is wrong; the correct figure is 15 % within three years", "[needs checking] 20 % within three years",
+        "I would write 15 % within three years", "The answer should say 15 %, as the author was wrong",
+        "Note: the statement above is inaccurate.", "15 %, not 20 %, within three years", "15 % [source?]",
+    )),
+    *((MIETE, "20 % innerhalb von drei Jahren", put) for put in (
+        "sollte 15 % sein", "15 % (korrigiert von 20 %)", "Das ist falsch; richtig ist 15 %", "es müsste 15 % heißen",
+        "[prüfen] 20 % innerhalb von drei Jahren", "Ich würde 15 % schreiben", "15 % statt 20 %",
+        "Die Antwort sollte 15 % lauten, der Autor irrt", "Hinweis: Die obige Aussage ist ungenau.",
+    )),
+    *((RENTA, "20 % en tres años", put) for put in (
+        "debería ser 15 %", "15 % (corregido de 20 %)", "Esto es incorrecto; la cifra correcta es 15 %",
+        "[verificar] 20 % en tres años", "Yo escribiría 15 %", "La respuesta debería decir 15 %",
+        "15 % en lugar de 20 %", "Nota: la afirmación anterior es inexacta.",
+    )),
+])
+def test_what_is_said_of_a_passage_does_not_take_its_place(answer: str, find: str, put: str) -> None:
+    assert revise(answer, (find, put)) == (answer, "1 that speak of the answer")
+
+
+@pytest.mark.parametrize(("find", "put"), [
+    ("20 % within three years", "15 % within three years. It may be less"), ("three years", "four years."),
+    ("20 %", "15 % where a state has said so by decree, and that decree gives its reasons, names the towns, is not "
+     "older than five years and was made public"),
+])
+def test_a_phrase_stays_one(find: str, put: str) -> None:
+    assert revise(RENT, (find, put)) == (RENT, "1 with more than a phrase in its place")
+
+
+@pytest.mark.parametrize(("answer", "find", "put"), [
+    (RENT, "20 % within three years", "15 % within three years (§ 558 Abs. 3 Satz 2 BGB)"),
+    (RENT, "20 %", "not more than 20 %"),
+    (RENT, "is 15 %", "is not 15 %"), (RENTA, "un 20 %", "el 15 %: el valor debe ser"),
+    (RENT, "In tight markets it is 15 %.", "In tight markets it is 15 %. A state says by decree which those are."),
+    (RENT, "Ask for the reasons", "Ask for the reasons. They must be in writing"),
+    (RENT, "may raise", "must not raise"),
+    (RENT, "may raise", "should be heard before he may raise"), (RENT, "landlord", "landlord ([Check it](https://a.b))"),
+    (RENT, "two months", "until the end of the second month (after the letter has come)"),
+    (MIETE, "um 20 %", "z. B. in Berlin um 15 %"), (MIETE, "darf", "darf (vorher ankündigen)"),
+    (RENTA, "20 % en tres años", "15 % en tres años (antes de la reforma)"),
+    (CODE, "return 0  ", "errors = [check(x)]; return (fixed or 0)"),
+])
+def test_what_is_better_does(answer: str, find: str, put: str) -> None:
+    assert revise(answer, (find, put)) == (answer.replace(find, put), "1 edit")
+
+
+def test_where_no_edit_is_good_the_answer_stays() -> None:
+    edits = (("20 %", "should be 15 %"), ("15 %.", "10 % (corrected)."))
+    assert revise(RENT, *edits) == (RENT, "2 that speak of the answer")
+
+
 def test_the_others_are_made_all_the_same() -> None:
     text, reason = revise(ANSWER, ("take", "swallow"), ("6000 mg", "4000 mg"), ("nowhere", "x"), ("never", "y"))
     assert text == ANSWER.replace("6000 mg", "4000 mg")

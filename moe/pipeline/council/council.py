@@ -18,10 +18,10 @@ from ..offering import names_of
 from ..progress import STEP
 from ..staff import Staff
 from ..thinker import think
-from .constraints import LEAD
+from .assembly import LIMIT, find_language
 from .finding import Finding
-from .merger import LIMIT, find_language, merge
-from .plan import Task
+from .merger import merge
+from .plan import Plan, Task
 from .planner import draw_up
 from .workers import Workers, rate
 
@@ -55,22 +55,17 @@ class Council:
         self._thinks = thinks
         self._room_of = room_of
 
-    def run(
-        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str]
-    ) -> Chunks:
-        """The answer. Before any of it comes, the experts whose parts were answered are in `took_part`, and in `tasks`
-        what the request was divided into, where that is more than one thing."""
-        return _order(self._run(request, decision, asking, took_part, tasks))
+    def run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
+        """The answer. Before any of it comes, the experts whose parts were answered are in `took_part`, or where none
+        was, who answers in their place and all whose parts there were."""
+        return _order(self._run(request, decision, asking, took_part))
 
-    def _run(
-        self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert], tasks: list[str]
-    ) -> Chunks:
+    def _run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
         plan = yield from draw_up(request, decision, asking, self._staff, self._toolbox)
         only = plan.tasks[0] if len(plan.tasks) == 1 and not plan.tasks[0].tool else None
         if only is not None:
             yield from self._hand_over(only, request, decision, asking, took_part)
             return
-        tasks += (task.task.partition(f"\n{LEAD}")[0] for task in plan.tasks)
         if asking.shows and request.stream:  # what is going on can be seen only once somebody has begun
             yield Started(expert=decision.expert.label, model=decision.model or decision.expert.model_name)
         workers = Workers(request, asking, self._staff, self._toolbox, thinks=self._thinks, observe=self._observe)
@@ -81,10 +76,16 @@ class Council:
             room_tokens = self._room_of(self._staff.judge())
             yield from merge(request, findings, asking, self._staff, room_tokens=room_tokens)
             return
-        took_part.append(decision.expert)
+        took_part += self._list_experts(plan, decision)
         is_limited = all(finding.is_over_limit for finding in findings)
         yield asking.show(f"{STEP}council: nobody answered, once more as a whole")
         yield from _judge(self._last_try(request, decision, asking, is_limited=is_limited), request, decision, asking)
+
+    def _list_experts(self, plan: Plan, decision: Decision) -> list[Expert]:
+        """Whose domains are in the question, the decision's own first."""
+        labels = dict.fromkeys((decision.expert.label, *(task.category for task in plan.tasks)))
+        others = filter(None, (self._staff.find(label) for label in labels if label != decision.expert.label))
+        return [decision.expert, *others]
 
     def _hand_over(
         self, task: Task, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]

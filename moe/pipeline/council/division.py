@@ -15,6 +15,8 @@ from ..staff import Staff
 from .plan import LONGEST_TASK, Plan, Task
 
 MOST_DOMAINS = 3
+# Where all of the text is several experts', each is as likely as this, and half as likely as the first at least.
+SHARED, HALF = 0.15, 0.5
 # A sentence is an expert's by this share of its keywords, and if no other has half as much.
 CLEAR, AHEAD = 0.3, 2.0
 LONGEST_DIVIDED = 3_000
@@ -22,14 +24,14 @@ _WORDLESS = "Answer the request."
 _CUT = "\n[…]\n"
 _FENCES = ("```", "~~~")
 _CLAUSE_END = re.compile(
-    r"(?<=[.!?;])\s+|\n+|,?[ \t]+(?:and(?: then| also)?|then|und(?: dann| auch)?|dann|sowie|y(?: también| luego)?|luego"
-    r"|además)[ \t]+", re.IGNORECASE)
+    r"(?<=[.!?;])\s+|\n+|(?:,|(?<![ \t,]))[ \t]+(?:and(?: then| also)?|then|und(?: dann| auch)?|dann|sowie|"
+    r"y(?: también| luego)?|luego|además)[ \t]+", re.IGNORECASE)
 
 
 def find_experts(request: ChatRequest, staff: Staff) -> list[Expert]:
-    """Whom a part of this request may be for: who is there for pictures only where there is one, and the fallback only
-    where no expert is for everything else."""
-    found = [expert for expert in staff.at_work() if request.has_image or not _only_sees(expert)]
+    """Whom a part of this request may be for, whoever answers it in the end: who is there for pictures only where there
+    is one, and the fallback only where no expert is for everything else."""
+    found = [expert for expert in staff.everybody() if request.has_image or not _only_sees(expert)]
     has_general = any(expert.label == "general" for expert in found)
     return [expert for expert in found if not (has_general and expert.is_fallback)]
 
@@ -39,17 +41,21 @@ def find_words(request: ChatRequest) -> str:
     return find_question(next(iter(request.user_texts[-1:]), ""))
 
 
-def own_plan(request: ChatRequest, decision: Decision, staff: Staff, *, why: str = "") -> Plan:
+def own_plan(request: ChatRequest, decision: Decision, staff: Staff, *, calls: int, why: str = "") -> Plan:
     """By the router's probabilities: each domain gets the sentences that are clearly its own, or where that cannot be
-    told, all of the text. `why`: in a phrase, for what there is no other plan."""
+    told, each that is likely enough all of the text, of which somebody has to make one answer then. `why`: in a phrase,
+    for what there is no other plan. `calls`: so many may be made; where they are too few, the expert that was decided
+    on has all of it."""
     text = find_words(request).strip()
     able = {expert.label: expert for expert in find_experts(request, staff)}
-    ranked = sorted(find_probabilities(decision).items(), key=lambda each: -each[1])
-    chosen = [able[label] for label, rate in ranked if rate >= DOMAIN and label in able][:MOST_DOMAINS]
-    parts = _divide(text, chosen) if len(chosen) > 1 else {}
-    if not parts:
-        whole = _shorten(text) or _WORDLESS
-        parts = {expert.label: whole for expert in chosen or (decision.expert,)}
+    rates = {label: rate for label, rate in find_probabilities(decision).items() if rate >= DOMAIN and label in able}
+    ranked = sorted(rates, key=lambda label: -rates[label])[:MOST_DOMAINS]
+    known = ranked if find_probabilities(decision) else list(able)  # where it goes by words, words divide too
+    parts = _divide(text, [able[label] for label in known]) if len(known) > 1 else {}
+    if not parts or len(parts) > min(calls, MOST_DOMAINS):
+        likely = [label for label in ranked if rates[label] >= max(SHARED, HALF * rates[ranked[0]])]
+        labels = ranked[:1] if len(likely) < 2 else likely if len(likely) < calls else []
+        parts = dict.fromkeys(labels or [decision.expert.label], _shorten(text) or _WORDLESS)
     tasks = tuple(Task(str(place), part, label) for place, (label, part) in enumerate(parts.items(), 1))
     return Plan(tasks, reason="by the router's scores" + (f", since {why}" if why else ""), is_own=True)
 

@@ -15,7 +15,7 @@ _USUAL = frozenset(map(Decimal, (24, 60, 100, 365, 1000)))
 _FIGURE = re.compile(r"\d{1,40}(?:[.,'’]\d{1,40}){0,8}")
 _GROUPED = re.compile(r"(?<=\d)[ \u00a0\u202f](?=\d{3}(?!\d))")
 _MARKS = re.compile(r"[.,'’]")
-MOST_READ = 200_000
+MOST_READ = 100_000
 
 
 def are_given(args: Mapping[str, Any], conversation: str) -> bool:
@@ -26,7 +26,7 @@ def are_given(args: Mapping[str, Any], conversation: str) -> bool:
     if not all(value in text for value in texts):
         return False
     known = set(_list_known(text))
-    return all(_is_usual(figure) or not known.isdisjoint(_read(figure)) for figure in _list_figures(args))
+    return all(_is_usual(figure) or not known.isdisjoint(_read(figure)) for figure in set(_list_figures(args)))
 
 
 def _list_figures(args: Mapping[str, Any]) -> Iterator[str]:
@@ -36,7 +36,7 @@ def _list_figures(args: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _list_known(text: str) -> Iterator[str | Decimal]:
-    for figure in _FIGURE.findall(f"{text}\n{_GROUPED.sub('', text)}"):
+    for figure in {*_FIGURE.findall(text), *_FIGURE.findall(_GROUPED.sub("", text))}:
         for reading in _read(figure):
             yield reading
             if isinstance(reading, Decimal):

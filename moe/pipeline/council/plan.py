@@ -22,9 +22,12 @@ NO_TOOL = "none"
 MOST_STARTS = 200
 _NOTHING = frozenset(("", NO_TOOL, "null", "n/a", "-"))
 _START = re.compile(r"[\[{]")
+# What opens so is meant to be JSON, unlike a bracket in prose.
+_OPENING = re.compile(r'\{\s*"|\[\s*[{"]')
 _BLANKS = re.compile(r"[\s-]+")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _decoder = json.JSONDecoder()
+_BROKEN = object()
 
 
 class Task(Struct, frozen=True):
@@ -214,20 +217,24 @@ def _read_pairs(written: Any) -> dict[str, Any]:
 
 
 def _find_plan(text: str) -> Any:
-    """The last thing in it that looks like a plan: some write a draft first. Raises BadPlan."""
+    """The last thing in it that looks like a plan, since some write a draft first; before all else one with "tasks",
+    and of a thing that breaks off no part. Raises BadPlan."""
     if len(text) > LONGEST_REPLY:
         raise BadPlan("it is far too long")
     if "</think" in text:
         text = text.rpartition("</think")[2]
     values = list(_find_values(text))
-    plans = [value for value in values if _is_plan(value)]
+    whole = [value for value in values if isinstance(value, dict) and "tasks" in value]
+    if not whole and (not values or _BROKEN in values):
+        raise BadPlan("it is not JSON that can be read" + (", or breaks off" if values else ""))
+    plans = whole or [value for value in values if _is_plan(value)]
     if not plans:
-        raise BadPlan('there is no JSON object with "tasks" in it' if values else "it is not JSON that can be read")
+        raise BadPlan('there is no JSON object with "tasks" in it')
     return plans[-1]
 
 
 def _find_values(text: str) -> Iterator[Any]:
-    """What can be read as JSON in it, without what stands in another."""
+    """What can be read as JSON in it, without what stands in another; for what only begins as JSON does, _BROKEN."""
     place = 0
     for _ in range(MOST_STARTS):
         start = _START.search(text, place)
@@ -237,6 +244,8 @@ def _find_values(text: str) -> Iterator[Any]:
             value, place = _decoder.raw_decode(text, start.start())
             yield _load(json.dumps(value, ensure_ascii=False))
         except (ValueError, RecursionError):
+            if _OPENING.match(text, start.start()):
+                yield _BROKEN
             place = start.end()
 
 

@@ -42,7 +42,7 @@ def draw_up(
     began_ms = asking.trace.now_ms()
     planner = _Planner(request, decision, asking, staff=staff, toolbox=toolbox)
     plan = yield from planner.divide()
-    if request.has_image:
+    if request.has_image and (not plan.is_own or planner.calls_left > len(plan.tasks) + 1):
         plan = look_first(plan, planner.experts)
     constraints = find_constraints(find_words(request))
     tasks = tuple(structs.replace(task, task=carry(task.task, constraints)) for task in plan.tasks)
@@ -67,21 +67,27 @@ class _Planner:
         self._staff = staff
         self._toolbox = toolbox
 
+    @property
+    def calls_left(self) -> int:
+        asking = self._asking
+        return 0 if asking.refusal() else asking.limits.max_calls - asking.trace.calls
+
     def divide(self) -> Generator[Chunk, None, Plan]:
-        """The model's plan, or for whatever reason there is none, the router's."""
-        why = "there is one expert"
+        """The model's plan, or for whatever reason there is none, the router's. Where a plan and two parts are more
+        than may be spent, there is one part."""
+        why, is_spent = "there is one expert", False
         if len(self.experts) > 1:
             try:
                 return (yield from self._ask())
             except BadPlan:
                 why = "what the planner wrote is no plan"
             except Spent as error:
-                why = error.reason
+                why, is_spent = error.reason, True
             except TimedOut:
                 why = "the planner took too long"
             except MoeError:  # what became of the call stands in the trace
                 why = "the planner failed"
-        return own_plan(self._request, self._decision, self._staff, why=why)
+        return own_plan(self._request, self._decision, self._staff, why=why, calls=0 if is_spent else self.calls_left)
 
     def _ask(self) -> Generator[Chunk, None, Plan]:
         """One call, and one more where its plan cannot be used. Raises MoeError."""

@@ -36,6 +36,15 @@ _BOTH = rf"(?:between|zwischen|entre)\s{_AMOUNT}{_UNIT}?\s(?:and|und|y)\s{_SECON
 _OPERAND = (r"[-+]?\(?(?:\d{1,20}(?:[.,]\d{1,10}){0,4}[a-z]?|[a-z])(?:\([\w., ]{1,20}\))?(?:\^\(?-?\d{1,3}\)?)?\)?")
 _FORMULA = rf"(?<![\w.,]){_OPERAND}(?:\s?[-+*/^=<>≤≥×·÷]\s?{_OPERAND}){{1,20}}(?!\w)(?![.,]\d)"
 
+# What is written as one word or group whatever stands in it: links, addresses, telephone numbers, ratios, hexadecimal.
+_LINK = (r"(?<!\w)(?:https?://|www\.)[^ \t\r\n\u00a0\u202f<>\"'`«»“”„]{1,300}(?<![.,;:!?)\]}])"
+         r"(?=[.,;:!?)\]}]{0,3}(?:[ \t\r\n\u00a0\u202f<>\"'`«»“”„]|\Z))")
+_ADDRESS = r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}(?!\w)"
+_TELEPHONE = (r"(?<![\w)\]])\+(?=(?:[ \u00a0\u202f/().-]{0,2}\d){8,15}(?!\d))\d{1,3}"
+              r"(?:[ \u00a0\u202f/.-]?(?:\(\d{1,5}\)|\d{2,12})){1,6}(?!\w)")
+_RATIO = r"(?<![\w:.,])\d{1,6}(?:\.\d{1,4}){0,3}(?:\s?:\s?\d{1,6}(?:\.\d{1,4})?){1,3}(?![\w:])"
+_HEXADECIMAL = r"(?<!\w)0x[0-9a-f]{1,32}(?!\w)"
+
 _MONTH = (
     r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|maerz|apr(?:il)?|may|mai|june?|juni|july?|juli|"
     r"aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|okt(?:ober)?|nov(?:ember)?|dec(?:ember)?|dez(?:ember)?|enero|febrero|"
@@ -58,6 +67,7 @@ _COUNTED = (
 _BEFORE = (
     r"(?:(?:at (?:most|least|the most)|(?:no|not) (?:more|fewer|less|longer|later|earlier) than|"
     r"(?:less|fewer|more|longer|later|earlier) than|up to|exactly|precisely|within|under|over|below|above|"
+    r"(?:not|never) exceed(?:ing)?|no (?:supere|exceda|sobrepase)n?|no (?:superar|exceder|sobrepasar)|"
     r"a? ?(?:maximum|minimum)(?: of)?|max\.?|min\.?|before|until|after|since|by|"
     r"(?:aller)?höchstens|hoechstens|maximal|mindestens|wenigstens|genau|exakt|innerhalb von|binnen|unter|über|"
     r"(?:nicht )?(?:mehr|weniger|länger|später) als|bis(?: zum?)?|spätestens|vor|nach|seit|ab|"
@@ -102,7 +112,7 @@ LIMITS = _compile(
     rf"(?<!\w){_BEFORE}\s(?:{_DATE}|{_RANGE}|{_AMOUNT}(?:{_UNIT}|(?!\w){_WORDS}?)){_AFTER}",
     rf"(?<!\w){_BEFORE}\s{_COUNTED}{_THING}{_WORDS}{{1,2}}{_AFTER}",
     rf"{_AMOUNT}{_UNIT}?\s(?:or less|or fewer|or more|at most|at least|max(?:imum|imal)?|oder weniger|"
-    r"oder mehr|o menos|o más|como máximo|como mucho|como mínimo)(?!\w)",
+    r"oder mehr|nicht (?:zu )?überschreiten|o menos|o más|como máximo|como mucho|como mínimo)(?!\w)",
     rf"(?<!\w)(?:without|ohne|sin(?! embargo))\b{_WORDS}{{1,4}}",
     rf"(?<!\w)(?:(?:use|using) only|only (?:use|using|with)|nothing but|nur (?:mit|in|auf)|ausschließlich|"
     rf"(?:sólo|solo|solamente|únicamente) (?:con|en|usando)|usando solo)\b{_WORDS}{{1,4}}",
@@ -117,6 +127,7 @@ LIMITS = _compile(
 )
 DATES = _compile(_DATE)
 NUMBERS = _compile(
+    _TELEPHONE, _RATIO, _HEXADECIMAL,
     _RANGE, _BOTH, _FORMULA, rf"{_MONEY}\s?{_NUMBER}(?:{_UNIT}|(?!\w){_PER}?)", rf"{_NUMBER}{_UNIT}",
     r"(?<!\w)v\d{1,4}(?:\.\d{1,4}){1,3}(?!\w)",
 )
@@ -126,6 +137,7 @@ REFERENCES = _compile(
     r"(?<!\w)(?:art\.?|article|artikel|artículo)\s\d{1,4}[a-z]?(?:\s(?-i:[A-Z][A-Za-z]{0,6}[A-Z][A-Za-z]{0,3}))?(?!\w)",
 )
 QUOTED = _compile(
+    _LINK, _ADDRESS,
     r'"[^"\n]{1,120}"', r"“[^“”\n]{1,120}”", r"„[^„“”\n]{1,120}[“”]", r"«[^«»\n]{1,120}»", r"»[^«»\n]{1,120}«",
 )
 SIMPLE = _compile(rf"{_NUMBER}[a-z]{{0,3}}(?!\w)")

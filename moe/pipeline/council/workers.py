@@ -25,9 +25,9 @@ from ..noting import note_tool
 from ..sameness import same_answer
 from ..staff import Staff
 from ..thinker import think
+from .assembly import find_language
 from .blocks import block, shorten
 from .finding import Finding, lose, report, spell
-from .merger import find_language
 from .plan import Plan, Task, levels
 from .purse import Purse
 

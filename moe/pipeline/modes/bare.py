@@ -26,8 +26,11 @@ _CODE = re.compile("|".join((
 _COMMENT = re.compile(r"\s*(?:#|//|--|/?\*|;|<!--)")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SOME_WORDS = 2
+_SOME_LINES = 2
+_ENDS = (".", "!", "?", ":", "。")
 _INDENTED = re.compile(r"(?: {4}|\t)[ \t]*\S")
 _INDENT = re.compile(r"^(?: {1,4}|\t)")
+_LISTED = re.compile(r"\s*(?:[-*+•]\s|\d{1,9}[.)]\s|\||#{1,6}\s|\*\*|>)")
 _LIST_ITEM = re.compile(r"\s{0,3}(?:[-*+•]|\d{1,9}[.)])\s")
 
 
@@ -38,6 +41,33 @@ def find_bare(text: str) -> str | None:
         return inline["code"]
     lines = text.split("\n")
     return _find_unfenced(lines) or _find_indented(lines)
+
+
+def is_words(text: str) -> bool:
+    """Whether each of its lines could be what somebody says around code."""
+    return all(_is_said(line) for line in text.split("\n") if line.strip())
+
+
+def holds_more(text: str) -> bool:
+    """Whether some of its lines are no sentences, nor parts of a list or a table: code that is not known as such."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return sum(1 for line in lines if not (_is_said(line) or _LISTED.match(line))) >= _SOME_LINES
+
+
+def is_same(code: str, said: str) -> bool:
+    """Whether `code` is the code that stood in what was `said`: of the lines of either, most are in the other."""
+    found = [line.strip() for line in code.split("\n") if line.strip()]
+    given = [line.strip() for line in said.split("\n") if line.strip() and not _is_said(line)]
+    is_found, is_given = set(found).__contains__, set(given).__contains__
+    return 2 * sum(map(is_given, found)) > len(found) and 2 * sum(map(is_found, given)) > len(given)
+
+
+def _is_said(line: str) -> bool:
+    return not (line[:1].isspace() or _COMMENT.match(line) or _CODE.match(line)) and _is_end(line)
+
+
+def _is_end(line: str) -> bool:
+    return line.rstrip().rstrip("*_\"'”’»)")[-1:] in _ENDS
 
 
 def _find_unfenced(lines: list[str]) -> str | None:
@@ -68,8 +98,7 @@ def _is_prose(line: str) -> bool:
     """Whether it is a sentence, or one's beginning that ends in a colon: several words, and no code."""
     if line[:1].isspace() or _COMMENT.match(line) or _CODE.match(line):
         return False
-    ends = line.rstrip().rstrip("*_\"'”’»)")[-1:]
-    return ends in (".", "!", "?", ":", "。") and len(_WORD.findall(line)) >= _SOME_WORDS
+    return _is_end(line) and len(_WORD.findall(line)) >= _SOME_WORDS
 
 
 def _find_indented(lines: list[str]) -> str | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import regex
 
 from ...tools.base import Language
 from .enforcer import Finding
-from .fences import Piece, Reader
+from .fences import Fence, Piece, Reader, read
 from .marks import Marks
-from .sources import NONE, Source, list_sources, says_none
+from .sources import NONE, NOTHING, Given, Source, list_sources, says_none
 
 _NAMES = (r"sources?(?: cited| used| list)?|list of sources|references?|bibliography|works cited|citations|"
           r"quellen?|quellenangaben|quellenverzeichnis|quellennachweise?|literatur|literaturverzeichnis|referenzen|"
@@ -26,6 +26,7 @@ _OTHER = re.compile(r" {0,3}#{1,6}[ \t]|[ \t]*(?:\*\*|__)[^*_\n]+(?:\*\*|__):?\s
 _ENTRY = re.compile(r"[ \t]*(?:[-*+•]|\d{1,3}[.)]|\[\^?\d{1,3}\]:?|【\d|<?https?:)|[ \t]{2,}\S")
 _REFERENCE = re.compile(r"(?im)https?://|\bwww\.|\bdoi\b|\bisbn\b|\b(?:19|20)\d\d\b|"
                         r"^[ \t]*(?:[-*+][ \t]+)?\[\^?\d{1,3}\]|【\d")
+_FOOTNOTE = re.compile(r"(?m)^[ \t]*\[\^[^\]\n]{1,40}\]:")
 _INDENTED = re.compile(r" {4}|\t")
 _LONGEST_MARKER, _LONGEST_BLANK = 16, 64
 _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]")
@@ -33,15 +34,22 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]")
 
 class Cited:
     """Takes invented marks out as they come, in no code. A list of sources of the model's own is held back to its end:
-    ours is in its place where sources were given, and stays where none were, since it may be of use; it is said then
-    that nothing was checked."""
+    ours is in its place where sources were given, unless it is of these, and it stays where none were, since it may be
+    of use; it is said then that nothing was checked. Where a request brought sources without numbers along, nothing can
+    be checked by numbers: all stays as it is."""
 
-    def __init__(self, *, sources: Sequence[Source] = (), language: Language = "en") -> None:
+    def __init__(
+        self, *, sources: Sequence[Source] = (), given: Given = NOTHING, language: Language = "en"
+    ) -> None:
+        """`sources` are those that it was told to cite, `given` those that the request brought along."""
         self.findings: list[Finding] = []
         self._language: Language = language
-        self._sources = tuple(sources)
+        self._given = given
+        self._sources: Mapping[int, Source] = dict(enumerate(sources, 1)) or given.numbered
+        self._is_free = not sources and given.has_others
         self._reader = Reader()
-        self._marks = Marks(self._sources)
+        self._marks = Marks(self._sources, {source.place for source in self._sources.values() if source.place})
+        self._lists_itself = False
         self._line = ""  # the beginning of one, while it is open what it is
         self._opening = ""
         self._is_start = self._was_blank = True
@@ -61,10 +69,10 @@ class Cited:
         out = self.release()
         if self._marks.removed:
             self.findings.append(Finding("marks_removed", " ".join(self._marks.removed)))
-        if not is_over or not self.said.strip():
+        if not is_over or not self.said.strip() or self._is_free:
             return out
         if self._sources:
-            return out + self.add(list_sources(self._sources, self._language))
+            return out if self._lists_itself else out + self.add(list_sources(self._sources, self._language))
         self.findings.append(Finding("no_sources"))
         return out if says_none(self.said) else out + self.add(f"*{NONE[self._language]}*")
 
@@ -79,9 +87,19 @@ class Cited:
         return text
 
     def add(self, section: str) -> str:
-        """`section` as the next paragraph."""
+        """`section` as the next paragraph; a block of code that was left open ends before it."""
+        ended = self.end_block()
         said = self.said
-        return self.say("\n" * (2 - min(2, len(said) - len(said.rstrip("\n")))) + section)
+        return ended + self.say("\n" * (2 - min(2, len(said) - len(said.rstrip("\n")))) + section)
+
+    def end_block(self) -> str:
+        """What ends a block of code that what was said left open."""
+        fence = find_open(self.said)
+        if fence is None:
+            return ""
+        self._reader, self._is_start = Reader(), True
+        before = "" if self.said.endswith("\n") else "\n"
+        return self.say(f"{before}{re.sub(r'[^ >]', ' ', fence.prefix)}{fence.mark}\n")
 
     def _pass(self, pieces: Iterable[Piece]) -> str:
         return self.say("".join(each for piece in pieces for each in self._weigh(piece)))
@@ -126,7 +144,7 @@ class Cited:
         if self._section is not None:
             self._section.append(text)
             return []
-        return [text if self._is_code else self._marks.feed(text)]
+        return [text if self._is_code or self._is_free else self._marks.feed(text)]
 
     def _end_section(self) -> list[str]:
         """The model's own list of sources is over: nothing of it where ours is in its place, but what follows it."""
@@ -136,8 +154,12 @@ class Cited:
         lines = "".join(lines).splitlines(keepends=True)
         size = len(lines) if lines[0].lstrip().startswith("#") else _measure(lines)
         listed = "".join(lines[1:size])
-        titles = (source.title for source in self._sources if source.title)
-        if not self._sources or not (_REFERENCE.search(listed) or any(title in listed for title in titles)):
+        titles = (source.title for source in self._sources.values() if source.title)
+        is_list = bool(_REFERENCE.search(listed)) or any(title in listed for title in titles)
+        if self._is_free or not self._sources or not is_list or _FOOTNOTE.search(listed):
+            return lines
+        if self._given.numbered and all(map(self._given.holds, filter(str.strip, lines[1:size]))):
+            self._lists_itself = True
             return lines
         self.findings.append(Finding("sources_replaced", f"{sum(1 for line in lines[1:size] if line.strip())} lines"))
         return [self._marks.feed("".join(lines[size:]))]
@@ -147,3 +169,9 @@ def _measure(lines: Sequence[str]) -> int:
     """How many of them are the list with its heading."""
     return next((place for place, line in enumerate(lines)
                  if place and line.strip() and not _ENTRY.match(line) and not _REFERENCE.search(line)), len(lines))
+
+
+def find_open(text: str) -> Fence | None:
+    """The block of code that a text leaves open."""
+    pieces = read(f"{text}\n")  # a fence that opens has a line of its own
+    return pieces[-1].fence if pieces and pieces[-1].kind in ("open", "code") else None

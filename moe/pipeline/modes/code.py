@@ -1,58 +1,120 @@
-"""Code and nothing else: what a model says around it is left out, and no byte of it altered."""
+"""Code and nothing else: what a model says around it is left out but for names of files, and no byte of it altered."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .bare import find_bare
+from msgspec import Struct
+
+from ...core import Message
+from ..symptoms import read_symptoms
+from .bare import find_bare, holds_more, is_same, is_words
 from .enforcer import Finding
-from .fences import MARKDOWN, Fence, Piece, Reader
+from .fences import MARKDOWN, Fence, Piece, Reader, read
+from .names import find_name, is_told_apart, name_in, put_name
 
-_ALIASES = {"py": "python", "python3": "python", "js": "javascript", "jsx": "javascript", "node": "javascript",
-            "ts": "typescript", "sh": "bash", "shell": "bash", "zsh": "bash", "yml": "yaml", "c++": "cpp",
-            "golang": "go", "rs": "rust", "rb": "ruby",
-            "ps1": "powershell", "cs": "csharp", "c#": "csharp", "kt": "kotlin"}
-_FILE_NAME = re.compile(r"\s*(?:#|//|--|;|%|/\*+|<!--|\"|')\s*(?:[Ff]ile(?:name)?|[Dd]atei|[Aa]rchivo)?:?\s*"
-                        r"[\w./\\-]*\w\.\w{1,10}\s*(?:\*/|-->)?\s*")
 _TICKS = re.compile(r"(?m)^[ \t>]*(`{3,})")
 
 
-class CodeOnly:
-    """The code of an answer, in fences of backticks or bare.
+class Begun(Struct, frozen=True):
+    """The block that an earlier answer left open. `is_same`: it is the very turn that is to be gone on with, so that
+    the client has the opening already."""
 
-    Blocks of one language that follow each other are one block, unless the later one begins with the name of its file
-    in a comment. The first lines of a block are held back until that is clear, a block in tildes to its end; where
-    there is no fence the whole answer is, and stays as it is if there is no code in it: a question back or a refusal is
-    of more use than nothing.
+    fence: Fence
+    is_same: bool
+
+
+def find_begun(messages: Sequence[Message]) -> Begun | None:
+    """In the last turn of the model's, where nothing but questions came after it."""
+    turns = [message for message in messages if message.role != "system"]
+    is_same = bool(turns) and turns[-1].role == "assistant"
+    while turns and turns[-1].role == "user":
+        turns.pop()
+    if not turns or turns[-1].role != "assistant":
+        return None
+    reader = Reader(is_patient=True)
+    for _ in (*reader.feed(f"{turns[-1].text}\n"), *reader.finish()):
+        pass
+    return Begun(reader.fence, is_same) if reader.fence is not None else None
+
+
+class CodeOnly:
+    """The code of an answer, in fences of backticks or bare: each block on its own, with the name of its file where
+    that stood before it. Where there is no block the whole answer is held back, and stays as it is if there is no code
+    in it: a question back or a refusal is of more use than nothing.
+
+    Where an earlier answer has `begun` a block, this one may begin inside it: its first fence, if it names no language,
+    then ends that block unless there are only words before it.
     """
 
-    def __init__(self, *, is_fenced: bool = True) -> None:
+    def __init__(self, *, is_fenced: bool = True, begun: Begun | None = None) -> None:
         self.findings: list[Finding] = []
         self._is_fenced = is_fenced
-        self._reader = Reader()
+        self._begun_before = begun
+        self._opening: str | None = "" if begun and begun.is_same else None  # while its first line is awaited
+        self._reader = Reader(is_patient=True)
         self._said: list[str] = []
+        self._words: list[str] = []  # since the last block
         self._out: list[str] = []
-        self._shown: Fence | None = None  # the one that is open in what the client sees
-        self._block: Fence | None = None  # the one that is open in what the model says
-        self._begun: list[str] = []
-        self._is_begun = False
+        self._block: Fence | None = None
+        self._name = ""
+        self._begun: list[str] = []  # of the block, before anything of it is shown
+        self._mark = ""  # of the block that is shown
+        self._is_joined = False  # the client has the block's opening
+        self._has_shown = False
         self._line_end = ""
 
     def feed(self, text: str) -> str:
-        if self._shown is None:
+        if not self._has_shown:
             self._said.append(text)
+        if self._opening is not None:
+            text = self._await(text)
         return self._pass(self._reader.feed(text))
 
     def finish(self, *, is_over: bool = True) -> str:
-        shown = self._pass(self._reader.finish())
+        shown = ""
+        if self._opening is not None:
+            text = self._decide(self._opening)
+            shown = self._pass(self._reader.feed(text))
+        shown += self._pass(self._reader.finish())
         self._end_block()
         shown += self._take()
-        if self._shown is None:
-            return self._finish_bare(is_over=is_over)
-        closing = f"\n{self._shown.mark}" if self._is_fenced else ""
-        self._shown = None
-        return shown + closing
+        return shown if self._has_shown else self._finish_bare(is_over=is_over)
+
+    def lacks_block(self) -> bool:
+        """Whether code seems to be there that no block holds and nobody can tell from the words, of an answer that is
+        all there."""
+        said = "".join(self._said)
+        return (not self._has_shown and self._reader.fence is None and "```" not in said and holds_more(said)
+                and find_bare(said) is None and not read_symptoms(said).refuses)
+
+    def again(self, answer: str) -> CodeOnly | None:
+        """For an `answer` that gives the same code in whole blocks; None if it does not."""
+        pieces = read(answer, is_patient=True)
+        code = "".join(piece.code for piece in pieces)
+        opened, closed = (sum(1 for piece in pieces if piece.kind == kind) for kind in ("open", "close"))
+        is_whole = code.strip() and opened == closed and is_same(code, "".join(self._said))
+        return CodeOnly(is_fenced=self._is_fenced) if is_whole else None
+
+    def _await(self, text: str) -> str:
+        """What of the text may be read, as soon as its first line tells whether it goes on inside the block."""
+        assert self._opening is not None
+        self._opening += text
+        if "\n" not in self._opening.lstrip():
+            return ""
+        return self._decide(self._opening)
+
+    def _decide(self, text: str) -> str:
+        self._opening = None
+        first = text.lstrip().partition("\n")[0]
+        piece = next(iter(read(f"{first}\n")))
+        begins = piece.kind == "open" and piece.fence is not None and piece.fence.info
+        if self._begun_before is not None and text and not begins and not is_words(first):
+            self._block, self._is_joined = self._begun_before.fence, True
+            self._reader = Reader(is_patient=True, within=self._block)
+            self._begun_before = None
+        return text
 
     def _finish_bare(self, *, is_over: bool) -> str:
         """An answer without a block. Words before a call of a tool are left out as any others are."""
@@ -62,17 +124,22 @@ class CodeOnly:
             if is_over and said.strip():
                 self.findings.append(Finding("no_code"))
             return said if is_over else ""
+        begun = self._begun_before
+        if begun is not None:
+            code = said.strip("\n")
         mark = _choose_mark(Fence("~~~"), code)
-        return f"{mark}\n{code}\n{mark}" if self._is_fenced else code
+        return f"{mark}{begun.fence.info if begun else ''}\n{code}\n{mark}" if self._is_fenced else code
 
     def _pass(self, pieces: Iterable[Piece]) -> str:
         for piece in pieces:
             if piece.kind == "open":
-                self._block = piece.fence
+                self._open(piece)
             elif piece.kind == "code":
                 self._heed(piece.code)
             elif piece.kind == "close":
                 self._end_block()
+            else:
+                self._words.append(piece.raw)
         return self._take()
 
     def _take(self) -> str:
@@ -80,46 +147,56 @@ class CodeOnly:
         self._out.clear()
         return out
 
+    def _open(self, piece: Piece) -> None:
+        words, begun = "".join(self._words), self._begun_before
+        self._words.clear()
+        self._begun_before = None
+        assert piece.fence is not None
+        if begun is not None and not piece.fence.info and piece.fence.mark == begun.fence.mark and not is_words(words):
+            self._reader.leave()
+            self._block, self._is_joined = begun.fence, begun.is_same
+            self._heed(words)
+            self._end_block()
+            return
+        self._block = piece.fence
+        self._name = find_name(words) or ("" if self._is_fenced else name_in(piece.fence.info))
+
     def _heed(self, code: str) -> None:
         assert self._block is not None
-        if self._is_begun:
+        if self._mark:
             self._write(code)
             return
         self._begun.append(code)
-        if self._block.mark[0] == "`" and (self._is_other() or code.endswith("\n")) and "".join(self._begun).strip():
+        if (self._block.mark[0] == "~" and not self._is_joined) or (self._name and not code.endswith("\n")):
+            return  # what it is to look like is open
+        begun = "".join(self._begun)
+        if begun.strip() and (not self._name or is_told_apart(begun)):
             self._begin()
-
-    def _end_block(self) -> None:
-        """One of white space alone is none."""
-        if self._block is not None and not self._is_begun and "".join(self._begun).strip():
-            self._begin()
-        self._begun.clear()
-        self._block, self._is_begun, self._line_end = None, False, ""
-
-    def _is_other(self) -> bool:
-        assert self._block is not None
-        return self._shown is None or _name(self._block) != _name(self._shown)
 
     def _begin(self) -> None:
         assert self._block is not None
         code = "".join(self._begun)
-        mark = _choose_mark(self._block, code)
-        names_file = _FILE_NAME.fullmatch(code.lstrip().partition("\n")[0])
-        if self._shown is not None and (not self._is_fenced or not (
-                self._is_other() or names_file or len(mark) > len(self._shown.mark))):
-            self._out.append("\n\n")
-        else:
-            self._open(Fence(mark, self._block.info.replace("`", "")))
-        self._is_begun = True
         self._begun.clear()
+        if self._is_joined:
+            self._mark = self._block.mark
+        else:
+            self._mark = _choose_mark(self._block, code)
+            fence = Fence("", self._block.info if self._is_fenced else self._block.language.partition(":")[0])
+            info, code = put_name(self._name, fence, code)
+            gap = "\n\n" if self._has_shown else ""
+            self._out.append(f"{gap}{self._mark}{info.replace('`', '')}\n" if self._is_fenced else gap)
+        self._has_shown = True
+        self._said.clear()
         self._write(code)
 
-    def _open(self, fence: Fence) -> None:
-        if self._is_fenced:
-            closing = f"\n{self._shown.mark}\n\n" if self._shown is not None else ""
-            self._out.append(f"{closing}{fence.mark}{fence.info}\n")
-        self._shown = fence
-        self._said.clear()
+    def _end_block(self) -> None:
+        """One of white space alone is none."""
+        if self._block is not None and not self._mark and "".join(self._begun).strip():
+            self._begin()
+        if self._mark and self._is_fenced:
+            self._out.append(f"\n{self._mark}")
+        self._begun.clear()
+        self._block, self._mark, self._name, self._line_end, self._is_joined = None, "", "", "", False
 
     def _write(self, code: str) -> None:
         """All but the end of the last line, which stands before a closing fence anyway."""
@@ -128,8 +205,10 @@ class CodeOnly:
         self._out.append(code.removesuffix("\n"))
 
 
-def _name(fence: Fence) -> str:
-    return _ALIASES.get(fence.language, fence.language)
+def ask_block() -> str:
+    """What to ask a model whose code stands between words without a fence, after its answer."""
+    return ("Give the code of that answer again, unchanged and whole, in one fenced block and with no words around it. "
+            "If there is no code in it, write only a dash.")
 
 
 def _choose_mark(fence: Fence, code: str) -> str:

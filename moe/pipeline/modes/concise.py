@@ -9,6 +9,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from ..symptoms import read_symptoms
 from .enforcer import Finding
 from .fences import read
 from .words import count_words, find_sentence_ends, find_words
@@ -16,6 +17,13 @@ from .words import count_words, find_sentence_ends, find_words
 MOST_WORDS = 120
 # A block that comes after fewer words than these is the answer itself, and they only announce it.
 _FEW_WORDS = 20
+# What has less than this of the words that it may have is no shorter version of an answer.
+_LEAST_SHARE = 0.25
+_LEAD_IN = re.compile(
+    r"(?i)\s*(?=[^\n]{1,120}[:：][*_]*[ \t]*\n)"
+    r"(?=[^\n]*\b(?:shorter|short|concise|condensed|brief|version|answer|summary|"
+    r"kürzer\w*|kurz\w*|gekürzt\w*|knapp\w*|fassung|antwort|más corta|breve|versión|respuesta|resumen)\b)"
+    r"[^\n.!?]*(?:[.!?][^\n.!?]*)?[:：][*_]*[ \t]*\n\s*(?=\S)")
 _ITEM = re.compile(r"[ \t>]*(?:[-*+•–]|\d{1,9}[.)])[ \t]+")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)|[ \t]*(?:\*\*|__)[^*_\n]+(?:\*\*|__):?[ \t]*$|"
                       r"[ \t]*(?:[-*_][ \t]*){3,}$")
@@ -71,6 +79,16 @@ def ask_shorter(text: str, *, most: int = MOST_WORDS) -> str:
     """What to ask then, after the answer."""
     return (f"That answer has {count_words(text)} words. Give it again in at most {most} words, in the same "
             "language, with what matters most. Write nothing but the shorter answer.")
+
+
+def take_shorter(text: str, said: str, *, most: int = MOST_WORDS) -> str:
+    """What a model gave as the shorter version of what it `said`, without the line that announces it; "" where it is
+    none: longer, hardly anything, or a refusal."""
+    text = _LEAD_IN.sub("", text, count=1) if _LEAD_IN.match(text) else text
+    words, before = count_words(text), count_words(said)
+    is_shorter = _LEAST_SHARE * min(most, before) <= words < before
+    refuses = read_symptoms(text).refuses and not read_symptoms(said).refuses
+    return text if is_shorter and not refuses else ""
 
 
 def cut(text: str, *, most: int = MOST_WORDS) -> str:

@@ -13,6 +13,7 @@ from ...core import (
     Chunk,
     Decision,
     Done,
+    Finish,
     Heartbeat,
     Message,
     Refusal,
@@ -23,61 +24,57 @@ from ...core import (
 )
 from ...errors import MoeError
 from ...routing.text import is_housekeeping
-from ...tools.base import Language
-from ...tools.questions.question import fold, guess_language
+from ...tools.base import LANGUAGES, Language
 from ...trace import Span
-from ..asking import Asking, Spent, derive
-from .concise import MOST_WORDS, Concise, ask_shorter, cut, needs_shortening
-from .enforcer import Enforcer, Finding, Kind
+from ..asking import Asking, Said, Spent, derive
+from ..languages import find_language
+from .code import CodeOnly, ask_block, find_begun
+from .concise import MOST_WORDS, Concise, ask_shorter, cut, needs_shortening, take_shorter
+from .enforcer import QUOTES, Enforcer, explain
 from .known import Mode, make_enforcer
 from .odds import Odds
-from .report import TITLE, Report, ask_sections
-from .sources import Source
-from .steps import Plan, ask_steps, has_steps, number_plan
+from .report import TITLE, Report, ask_sections, pick_sections
+from .sources import Source, find_sources
+from .steps import Plan, ask_steps, has_steps
 from .words import count_words
 
 Chunks = Generator[Chunk, None, None]
 _HELD = Heartbeat(is_held=True)
 _FREE = ("standard", "agent")
-_QUOTES = ("marks_removed",)
-_REASONS: dict[Kind, str] = {
-    "no_code": "there is no code in it",
-    "cut": "cut at the end of a sentence",
-    "over_limit": "still too long",
-    "no_sources": "it had no sources",
-    "marks_removed": "marks of no source were taken out",
-    "sources_replaced": "its own list of sources was replaced",
-    "missing_sections": "these sections are missing",
-    "numbered": "its list got numbers",
-    "no_steps": "there are no steps in it",
-}
 
 
 def keep(
     chunks: Chunks, mode: Mode, request: ChatRequest, asking: Asking, decision: Decision, *,
-    sources: Sequence[Source] = (), tasks: Sequence[str] = (), follow: Callable[[str], str] = lambda text: "",
-    may_ask: bool = True,
+    sources: Sequence[Source] = (), follow: Callable[[str], str] = lambda text: "", may_ask: bool = True,
 ) -> Chunks:
     """`chunks` as the `mode` wants an answer to be; they themselves where it wants nothing of this one.
 
     An answer that lacks what only a model can give is asked for that once: to be shorter, for its missing sections, for
-    steps. `tasks` are what a council divided the request into, there before anything is said; a plan begins with them.
-    `follow` gives what has to stand after the text that a client is shown, and takes its words off a concise one.
-    Unless it `may_ask`, nobody is asked, as where somebody changed an answer that was kept before.
+    steps. `sources` are those that it was told to cite; without any, those that came with the request. `follow` gives
+    what has to stand after the text that a client is shown, and takes its words off a concise one. Unless it `may_ask`,
+    nobody is asked, as where somebody changed an answer that was kept before.
     """
     if not is_kept(mode, request):
         return chunks
-    language = guess_language(fold(next(iter(request.user_texts[-1:]), "")))
-    enforcer = make_enforcer(mode, language=language, sources=sources, is_fenced=request.verb != "generate")
+    language = _find_language(request)
+    enforcer = make_enforcer(mode, language=language, sources=sources, given=find_sources(request),
+                             is_fenced=request.verb != "generate",
+                             begun=find_begun(request.messages))
     keeping = _Keeping(enforcer, mode, request, asking=asking, decision=decision, language=language, follow=follow,
                        may_ask=may_ask)
-    return keeping.run(chunks, tasks if mode.name == "plan" else ())
+    return keeping.run(chunks)
 
 
 def is_kept(mode: Mode, request: ChatRequest) -> bool:
     """Whether the mode has a say: what goes on with a text, or keeps to a form, is a program's to read."""
     is_read = request.completion is None and request.format is None and not is_housekeeping(request)
     return is_read and mode.name not in _FREE
+
+
+def _find_language(request: ChatRequest) -> Language:
+    """The newest question's; where that is too short to tell, the one's before it. The notes are in three."""
+    told = find_language(reversed(request.user_texts))
+    return next((language for language in LANGUAGES if language == told), "en")
 
 
 class _Keeping:
@@ -92,7 +89,6 @@ class _Keeping:
         self._request = request
         self._asking = asking
         self._decision = decision
-        self._plan = ""
         self._language: Language = language
         self._follow = follow
         self._may_ask = may_ask
@@ -103,8 +99,9 @@ class _Keeping:
         self._who: Started | None = None
         self._is_over = False  # what comes now is passed on as it is
         self._is_cut = False  # what was added has no end
+        self._is_replaced = False  # another answer, which is whole, stands for the first
 
-    def run(self, chunks: Chunks, tasks: Sequence[str]) -> Chunks:
+    def run(self, chunks: Chunks) -> Chunks:
         """Whoever speaks has ended before the same one is asked again, since a node may have room for one only."""
         done = None
         with closing(chunks):
@@ -113,17 +110,17 @@ class _Keeping:
                     if isinstance(chunk, Done):
                         done = chunk
                     else:
-                        yield from self._take(chunk, tasks)
+                        yield from self._take(chunk)
             except MoeError:
                 yield from self._give_back()  # what was said before it broke off
                 raise
         if done is not None:
             yield from self._end(done)
-            yield structs.replace(done, finish="length") if self._is_cut else done
+            finish: Finish = "length" if self._is_cut else "stop" if self._is_replaced else done.finish
+            yield done if finish == done.finish else structs.replace(done, finish=finish)
 
-    def _take(self, chunk: Chunk, tasks: Sequence[str]) -> Chunks:
+    def _take(self, chunk: Chunk) -> Chunks:
         if isinstance(chunk, Text):
-            self._plan = self._plan or number_plan(tasks, self._language)
             yield from self._hear(chunk)
             return
         if isinstance(chunk, (ToolCall, ToolCallPiece)):
@@ -158,8 +155,6 @@ class _Keeping:
             return
         if not self._shown:
             self._heard.clear()
-            if self._plan:
-                yield Text(self._plan)
         self._shown.append(text)
         yield Text(text, self._odds.give(text))
 
@@ -187,14 +182,18 @@ class _Keeping:
         self._note(began_ms)
 
     def _finish(self, done: Done, *, is_whole: bool) -> Chunks:
-        """`is_whole`: nothing cut it before it was over. Where the client said what ends it, nothing is asked for."""
+        """`is_whole`: nothing cut it before it was over. Where the client said what ends it, nothing is asked for. A
+        report that was cut may be gone on with: nothing is added to it."""
         may_grow = self._may_ask and is_whole and not done.stop_sequence
         if isinstance(self._enforcer, Concise):
             yield from self._shorten(self._enforcer, is_whole=is_whole)
+            is_whole = is_whole or self._is_replaced
         elif isinstance(self._enforcer, Report) and may_grow:
             yield from self._complete(self._enforcer, done)
-        yield from self._close(is_over=True)
-        if isinstance(self._enforcer, Plan) and may_grow and not self._plan:
+        elif isinstance(self._enforcer, CodeOnly) and may_grow:
+            yield from self._extract(self._enforcer)
+        yield from self._close(is_over=is_whole or not isinstance(self._enforcer, Report))
+        if isinstance(self._enforcer, Plan) and may_grow:
             yield from self._divide(self._enforcer, done)
         last = self._follow("".join(self._shown)) if is_whole and self._shown else ""
         if last:
@@ -206,12 +205,14 @@ class _Keeping:
         if not self._may_ask or not needs_shortening(said, most=most):
             return
         yield self._asking.show(f"· merger: {count} words, asked for {most}")
-        shorter = yield from self._ask(said, ask_shorter(said, most=most), f"{count} words, asked for {most}")
-        if 0 < count_words(shorter) < count:
-            self._enforcer = enforcer = Concise()
-            self._odds = Odds()
-            enforcer.feed(shorter)
-            enforcer.most = self._find_room(shorter) if is_whole else MOST_WORDS
+        answer = yield from self._ask(said, ask_shorter(said, most=most), f"{count} words, asked for {most}")
+        shorter = take_shorter(answer.text, said, most=most) if answer is not None else ""
+        if answer is not None and shorter:
+            self._is_replaced = answer.done.finish == "stop"
+            self._is_cut = not self._is_replaced
+            self._enforcer, self._odds = Concise(), Odds()
+            self._enforcer.feed(shorter)
+            self._enforcer.most = self._find_room(shorter) if self._is_replaced else MOST_WORDS
 
     def _find_room(self, said: str) -> int:
         """So many words may be shown of it."""
@@ -223,44 +224,61 @@ class _Keeping:
         missing = [name for name in enforcer.missing() if name != TITLE.names[self._language]]
         if not missing or not self._shown:
             return
-        sections = yield from self._ask("".join(self._shown), ask_sections(missing), "asked for what is missing", done)
-        if sections:
-            yield from self._show(enforcer.feed(f"\n\n{sections}"))
+        answer = yield from self._ask("".join(self._shown), ask_sections(missing), "asked for what is missing", done)
+        sections = pick_sections(answer.text, missing, self._language) if answer is not None else ""
+        if answer is not None and sections:
+            self._is_cut = answer.done.finish == "length"
+            ended = enforcer.end_block()
+            gap = "\n" if ended else "\n\n"
+            yield from self._show(ended + enforcer.feed(f"{gap}{sections}"))
+
+    def _extract(self, enforcer: CodeOnly) -> Chunks:
+        if not enforcer.lacks_block():
+            return
+        said = "".join(piece.text for piece in self._heard)
+        yield self._asking.show("· merger: no block of code, asked for one")
+        answer = yield from self._ask(said, ask_block(), "asked for its code in a block")
+        block = answer.text if answer is not None else ""
+        renewed = enforcer.again(block)
+        if renewed is not None:
+            self._enforcer, self._odds = renewed, Odds()
+            yield from self._show(renewed.feed(block))
 
     def _divide(self, enforcer: Plan, done: Done) -> Chunks:
         if not any(finding.kind == "no_steps" for finding in enforcer.findings):
             return
-        steps = yield from self._ask("".join(self._shown), ask_steps(), "asked for them", done)
+        answer = yield from self._ask("".join(self._shown), ask_steps(), "asked for them", done)
         plan = Plan()
-        numbered = plan.feed(steps) + plan.finish()
-        if has_steps(numbered):
+        numbered = plan.feed(answer.text) + plan.finish() if answer is not None else ""
+        if answer is not None and has_steps(numbered):
+            self._is_cut = answer.done.finish == "length"
             yield from self._show(f"\n\n{numbered}")
-        else:
-            self._is_cut = False
 
     def _ask(
         self, said: str, question: str, reason: str, done: Done | None = None
-    ) -> Generator[Chunk, None, str]:
-        """What the one who `said` this says to a further question; "" where that cannot be had. After `done` it may be
-        as long as the client's limit leaves."""
+    ) -> Generator[Chunk, None, Said | None]:
+        """What the one who `said` this says to a further question, None where that cannot be had. After `done` it may
+        be as long as the client's limit leaves."""
         asked = derive(self._request, notes=(self._mode.note,))
         left = self._request.sampling.max_tokens
         if left is not None and done is not None and done.usage is not None:
             left = max(1, left - done.usage.completion_tokens)
+        before = asked.messages
+        if before and before[-1].role == "assistant":  # it went on with a turn that the client had begun
+            before, said = before[:-1], before[-1].text + said
         turns = (Message("assistant", (Text(said),)), Message("user", (Text(question),)))
-        asked = structs.replace(asked, messages=(*asked.messages, *turns),
+        asked = structs.replace(asked, messages=(*before, *turns),
                                 sampling=structs.replace(asked.sampling, max_tokens=left))
         try:
             answer = yield from self._asking.gather(asked, self._hold(), stage="merger")
         except Spent as error:
             self._notes.append(f"nobody could be asked again: {error.reason}")
-            return ""
+            return None
         except MoeError:  # its step in the trace says why
             self._notes.append(f"{reason}, without success")
-            return ""
+            return None
         self._notes.append(reason)
-        self._is_cut = done is not None and answer.done.finish == "length"
-        return answer.text.strip()
+        return structs.replace(answer, text=answer.text.strip())
 
     def _hold(self) -> Decision:
         """For the one who answered, as far as that is the one who was to; that nobody can is not to be said again."""
@@ -273,14 +291,8 @@ class _Keeping:
         findings = self._enforcer.findings
         if not findings and not self._notes:
             return
-        reasons = [*self._notes, *map(_explain, findings)]
-        said = " ".join(finding.detail for finding in findings if finding.kind in _QUOTES)
+        reasons = [*self._notes, *map(explain, findings)]
+        said = " ".join(finding.detail for finding in findings if finding.kind in QUOTES)
         trace = self._asking.trace
         trace.add(Span(stage="merger", name=f"mode {self._mode.name}", started_ms=began_ms, ended_ms=trace.now_ms(),
                        reason="; ".join(reasons), text=said))
-
-
-def _explain(finding: Finding) -> str:
-    """In words of ours: what quotes the model has its place where text may be kept."""
-    told = finding.detail if finding.kind not in _QUOTES else ""
-    return f"{_REASONS[finding.kind]} ({told})" if told else _REASONS[finding.kind]

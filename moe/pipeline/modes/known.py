@@ -11,11 +11,11 @@ from msgspec import Struct
 from ...aliases import plain
 from ...tools.base import Language
 from .cited import Cited
-from .code import CodeOnly
+from .code import Begun, CodeOnly
 from .concise import MOST_WORDS, Concise
 from .enforcer import Enforcer, Passing
 from .report import SECTIONS, Report
-from .sources import Source
+from .sources import NOTHING, Given, Source
 from .steps import Plan
 
 ModeName = Literal["standard", "code", "concise", "research", "report", "agent", "plan"]
@@ -75,17 +75,19 @@ def find_mode(model: str) -> Mode | None:
 
 
 def make_enforcer(
-    mode: Mode, *, language: Language = "en", sources: Sequence[Source] = (), is_fenced: bool = True
+    mode: Mode, *, language: Language = "en", sources: Sequence[Source] = (), given: Given = NOTHING,
+    is_fenced: bool = True, begun: Begun | None = None,
 ) -> Enforcer:
-    """For one answer, in the user's `language`. `is_fenced`: who asked shows Markdown, so code comes in fences."""
+    """For one answer, in the user's `language`. `given` are the sources that came with the request. `is_fenced`: who
+    asked shows Markdown, so code comes in fences. `begun` is a block of code that the answer may go on with."""
     if mode.name == "code":
-        return CodeOnly(is_fenced=is_fenced)
+        return CodeOnly(is_fenced=is_fenced, begun=begun)
     if mode.name == "concise":
         return Concise()
     if mode.name == "research":
-        return Cited(sources=sources, language=language)
+        return Cited(sources=sources, given=given, language=language)
     if mode.name == "report":
-        return Report(sources=sources, language=language)
+        return Report(sources=sources, given=given, language=language)
     return Plan() if mode.name == "plan" else Passing()
 
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import regex
 
-from ...tools.base import Language
 from .enforcer import Finding
 from .fences import Piece, Reader, read
+from .unwrap import Unwrap
 
-_HEADINGS: dict[Language, str] = {"en": "Plan", "de": "Plan", "es": "Plan"}
-_WORDS = "step|phase|stage|part|week|day|schritt|etappe|teil|woche|tag|paso|fase|etapa|parte|semana|día"
+_WORDS = ("step|phase|stage|part|week|day|schritt|etappe|teil|woche|tag|paso|fase|etapa|parte|semana|día|"
+          "étape|partie|semaine|jour|passo|passaggio|settimana|giorno|dia|stap|week|dag|krok|etap|шаг|этап|неделя|день")
+_COUNT = "[0-9一二三四五六七八九十百]{1,3}"
+_MONTHS = ("januar|jänner|februar|märz|april|mai|juni|juli|august|september|oktober|november|dezember|de enero|"
+           "de febrero|de marzo")
 _NUMBERED = regex.compile(
-    rf"[ ]{{0,3}}(?:[0-9]{{1,3}}[.)][ \t]|(?:#{{1,6}}[ \t]{{1,4}})(?:\*\*|__)?(?:(?:{_WORDS})[ \t])?[0-9]{{1,3}}(?=\W)|"
-    rf"(?:\*\*|__)(?:(?:{_WORDS})[ \t][0-9]{{1,3}}(?=\W)|[0-9]{{1,3}}[.):])|"
-    rf"(?:{_WORDS})[ \t][0-9]{{1,3}}[ \t]?[:.–—-])",
+    rf"[ ]{{0,3}}(?:[0-9]{{1,3}}\.[ \t](?P<date>(?:{_MONTHS})[^\w:])?|[0-9]{{1,3}}\)[ \t]|\([0-9]{{1,3}}\)[ \t]|"
+    r"[0-9]{1,3}(?:[.)]|[ \t][–—-][ \t])(?:\*\*|__)?[^\W\d_]|[0-9]\uFE0F?\u20E3|[①-⑳]|"
+    rf"(?:#{{1,6}}[ \t]{{1,4}})(?:\*\*|__)?(?:(?:{_WORDS})[ \t])?[0-9]{{1,3}}(?=\W)|"
+    rf"(?:\*\*|__)(?:(?:{_WORDS})[ \t][0-9]{{1,3}}(?=\W)|[0-9]{{1,3}}(?:[):]|\.\D|[ \t][–—-][ \t]))|"
+    rf"(?:{_WORDS})[ \t][0-9]{{1,3}}[ \t\u00A0\u202F]?[:.–—：-]|"
+    rf"(?:#{{1,6}}[ \t]{{1,4}})?(?:\*\*|__)?(?:第{_COUNT}(?:步|阶段|階段|天|周|週|ステップ|段階)|"
+    rf"(?:步骤|步驟|ステップ|단계)[ \t]?{_COUNT}|{_COUNT}[、．]))",
     regex.IGNORECASE)
 _BULLET = regex.compile(r" {0,3}[-*+•][ \t]{1,4}(?=[^-*+\s]|[-*+]\S)")
+_BREAKS = re.compile(r"^ {0,3}#|[:：][*_]*\s*$")
+# A question that the list answers.
+_RESTATES = re.compile(r"(?i)[\s*_]*(?:#|how (?:to|do|can|should)\b|wie\b|¿?cómo\b)")
+_MOST_BEFORE = 400
+_QUESTION = ("?", "？", "؟")
 _WITHIN = re.compile(r" {2}|\t")
-
-
-def number_plan(tasks: Sequence[str], language: Language) -> str:
-    """What is going to be done, to stand before the answer."""
-    lines = "\n".join(f"{number}. {' '.join(task.split())}" for number, task in enumerate(tasks, 1))
-    return f"## {_HEADINGS[language]}\n\n{lines}\n\n---\n\n" if tasks else ""
 
 
 def ask_steps() -> str:
@@ -39,7 +45,7 @@ def has_steps(text: str) -> bool:
     plan = Plan()
     plan.feed(text)
     plan.finish()
-    return not any(finding.kind in ("numbered", "no_steps") for finding in plan.findings)
+    return plan.has_steps
 
 
 class Plan:
@@ -48,39 +54,45 @@ class Plan:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.has_steps = False
+        self._unwrap = Unwrap()
         self._reader = Reader()
         self._is_start = True
         self._line = ""  # the beginning of a line, while it is open what it is
+        self._before = ""  # the end of what stands before the first list
         self._held: list[str] | None = None
-        self._has_steps = self._has_words = False
+        self._has_words = False
 
     def feed(self, text: str) -> str:
+        text = self._unwrap.feed(text)
         self._has_words = self._has_words or bool(text.strip())
         return self._pass(self._reader.feed(text), text, is_last=False)
 
     def finish(self, *, is_over: bool = True) -> str:
-        out = self._pass(self._reader.finish(), "", is_last=True)
+        out = self.feed(self._unwrap.finish()) + self._pass(self._reader.finish(), "", is_last=True)
         held, self._held = self._held, None
+        if held is not None and is_over and _asks(self._before, "".join(held)):
+            return out + "".join(held)
         if held is not None and is_over:
             self.findings.append(Finding("numbered"))
             return out + _number("".join(held))
-        if is_over and self._has_words and not self._has_steps:
+        if is_over and self._has_words and not self.has_steps:
             self.findings.append(Finding("no_steps"))
         return out + "".join(held or ())
 
     def _pass(self, pieces: Iterable[Piece], text: str, *, is_last: bool) -> str:
         """What of the pieces may be seen now; `text` itself once a step was."""
-        if self._has_steps:
+        if self.has_steps:
             return text
         out = [each for piece in pieces for each in self._weigh(piece)]
         if is_last and self._line:
             out += self._settle(is_last=True)
-        if self._has_steps:
+        if self.has_steps:
             out.append(self._reader.drain())
         return "".join(out)
 
     def _weigh(self, piece: Piece) -> list[str]:
-        if self._has_steps:
+        if self.has_steps:
             return [piece.raw]
         is_start, self._is_start = self._is_start, piece.raw.endswith("\n")
         if piece.kind != "prose" or not (is_start or self._line):
@@ -95,8 +107,8 @@ class Plan:
         if not is_last and any(found is not None and found.partial for found in (numbered, bullet)):
             return []
         line, self._line = self._line, ""
-        if numbered is not None:
-            held, self._held, self._has_steps = self._held or [], None, True
+        if numbered is not None and not numbered["date"]:
+            held, self._held, self.has_steps = self._held or [], None, True
             return [*held, line]
         if bullet is not None and self._held is None:
             self._held = []
@@ -104,17 +116,27 @@ class Plan:
 
     def _hold(self, text: str) -> list[str]:
         if self._held is None:
+            self._before = (self._before + text)[-_MOST_BEFORE:]
             return [text]
         self._held.append(text)
         return []
 
 
+def _asks(before: str, listed: str) -> bool:
+    """Whether it is a question back, with what can be chosen, or with the questions to be answered first."""
+    line = before.rstrip().rpartition("\n")[2]
+    if line.rstrip("*_:").endswith(_QUESTION) and not _RESTATES.match(line):
+        return True
+    items = [line for line in listed.splitlines() if _BULLET.match(line)]
+    return bool(items) and all(line.rstrip().rstrip("*_").endswith(_QUESTION) for line in items)
+
+
 def _number(text: str) -> str:
-    """With numbers for the bullets that stand out furthest; what belongs to one is moved by as much as its mark is
-    wider."""
+    """With numbers for the bullets that stand out furthest, each list from one; what belongs to one is moved by as much
+    as its mark is wider."""
     out: list[str] = []
     count, more, level = 0, "", None
-    is_start = True
+    is_start = was_blank = True
     for piece in read(text):
         raw = piece.raw
         found = _BULLET.match(raw) if is_start and piece.kind == "prose" else None
@@ -128,7 +150,10 @@ def _number(text: str) -> str:
                 raw = more + raw
             elif piece.kind in ("prose", "open"):
                 more = ""
+                if piece.kind == "prose" and not found and (was_blank or _BREAKS.search(raw)):
+                    count, level = 0, None
         out.append(raw)
+        was_blank = not piece.raw.strip() if is_start else was_blank
         is_start = piece.raw.endswith("\n")
     return "".join(out)
 

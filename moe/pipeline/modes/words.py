@@ -15,7 +15,10 @@ _PART = rf"[^\W_{_WIDE}{_JOINED}]"
 # Thai, Lao, Khmer and Burmese, whose words have about four letters.
 _WORD = regex.compile(rf"[{_WIDE}]|[{_JOINED}]{{1,4}}|{_PART}+(?:(?:['’.:·]|_+|(?<=\d),(?=\d)){_PART}+)*")
 _TOKEN = re.compile(r"[^\s。！？]*[。！？]+[\"'”’»)\]*_」』】）]*|\S+")
-_WIDE_END = re.compile(r"[。！？][\"'”’»)\]*_」』】）]*$")
+# Arabic and Urdu, Hindi, Chinese and Japanese have marks of their own.
+_WIDE_END = re.compile(r"[。！？؟۔।॥][\"'”’»)\]*_」』】）]*$")
+# What is said before a name, though elsewhere it may end a sentence.
+_TITLES = frozenset(("sr.", "sra.", "srta.", "dr.", "dra.", "sres.", "mme.", "mlle.", "sig."))
 _LETTER = re.compile(r"[^\W_]")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)[^\n]+?(?<!`)\1(?!`)")
 
@@ -42,6 +45,8 @@ def find_sentence_ends(text: str) -> list[int]:
 def _ends(token: str, following: str) -> bool:
     if _WIDE_END.search(token):
         return True
+    if token.casefold().lstrip("\"'“„«(*_") in _TITLES:
+        return False
     if not _LETTER.search(following):  # a dash or a face after it says nothing of it
         following = f"A{following}"
     return count_sentences([token if _LETTER.search(token) else f"A{token}", following]) > 1

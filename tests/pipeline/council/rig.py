@@ -76,7 +76,7 @@ class Rig:
         self._node = Node(ollama.url, connect_timeout_s=1, executor=self._executor)
         self._node.refresh(wait=True)
         backend = Ollama([self._node], runner, Conversations())
-        lineup = Lineup(
+        self.lineup = lineup = Lineup(
             self.experts, {label: Builtin() if each.type == "builtin" else backend
                            for label, each in self.experts.items()}, raw=backend,
             model_of=lambda each, fresh=True: each.model_name, stand_ins=list,
@@ -109,7 +109,7 @@ class Rig:
     def start(self, request: ChatRequest, *, shows: bool = False, label: str = "math") -> Generator[Chunk, None, None]:
         self.took_part = []
         decision = Decision(expert=self.experts[label], stage="embedding", confidence=0.9, virtual=True)
-        return self.council.run(request, decision, self.asking(shows=shows), self.took_part, [])
+        return self.council.run(request, decision, self.asking(shows=shows), self.took_part)
 
     def talk(self, request: ChatRequest, **how: Any) -> list[Chunk]:
         chunks = [chunk for chunk in self.start(request, **how) if not isinstance(chunk, Heartbeat)]

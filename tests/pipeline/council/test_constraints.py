@@ -45,6 +45,14 @@ from moe.pipeline.council.constraints import MOST, MOST_CHARS, carry, find_const
     # Norms and quotations.
     ("Gilt § 433 Abs. 1 BGB oder Art. 5 DSGVO?", ("§ 433 Abs. 1 BGB", "Art. 5 DSGVO")),
     ('Translate "good morning" and „Guten Tag“ and «hola»', ('"good morning"', "„Guten Tag“", "«hola»")),
+    # What is one thing, whatever is in it.
+    ("a ratio of 3:1 or 1 : 2, call +49 170 1234567 or +1 (555) 123-4567.", ("3:1", "1 : 2", "+49 170 1234567",
+                                                                             "+1 (555) 123-4567")),
+    ("See https://a.b/c?d=12, or (www.x.de/7).", ("https://a.b/c?d=12", "www.x.de/7")),
+    ("Write to user.1@x-y.de from 10.0.0.1:8080 with 0x1F", ("user.1@x-y.de", "10.0.0.1:8080", "0x1F")),
+    ("It must not exceed 80 columns.", ("not exceed 80 columns",)),
+    ("Sie darf 80 Zeichen nicht überschreiten, no supere 200 palabras", ("80 Zeichen nicht überschreiten",
+                                                                         "no supere 200 palabras")),
     # Nothing.
     ("What is the capital of France?", ()),
     ("Sin embargo, no lo entiendo.", ()),
@@ -88,6 +96,7 @@ def test_of_a_long_text_both_ends_are_read_and_no_word_is_torn() -> None:
 @pytest.mark.parametrize("text", [
     "1" * 200_000, "1 " * 100_000, "at most " * 20_000, '"' * 100_000, "1.1.1.1." * 20_000, "without " + "a " * 50_000,
     "`" * 100_000, "```\n" * 30_000, "§ 1 Abs. " * 10_000, "1 000 " * 30_000, "-" * 100_000, "x^2+" * 40_000,
+    "1:" * 50_000, "+49 1" * 30_000, "+49-" * 30_000, "a@a." * 30_000, "http://" * 20_000, "www.a" * 30_000,
     "~~~\n```\n" * 30_000, "\ud800" * 50_000, "(" * 50_000, "1-" * 50_000, "a/" * 50_000,
 ])
 def test_whatever_the_text_it_takes_no_time(text: str) -> None:
@@ -114,7 +123,8 @@ def test_a_number_at_the_end_of_a_sentence_is_there() -> None:
 _WORDS = st.lists(st.sampled_from([
     "at most 200 words", "höchstens 3", "sin usar bucles", "15%", "5,000.50 €", "§ 433 BGB", "2024-07-01",
     '"quoted; text"', "x^2 - 5x = 0", "3", "3.5", "-3", "and", "und", "the", ",", ".", ";", "\n", "```", "5. März 2024",
-    "in Python 3.10", "10", "100 000", "1)", "°C", "\ud800", "without", "max.", "US$ 5",
+    "https://a.b/c?d=12,", "+49 170 1234567", "in Python 3.10", "10", "100 000", "1)", "3:1",
+    "0x1F", "user@x.de", "°C", "\ud800", "without", "max.", "US$ 5",
 ])).map(" ".join)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from moe.core import Chunk, Done, Heartbeat, Message, Started, Text
+from moe.core import Chunk, Done, Heartbeat, Message, Started, Text, Thinking
 from moe.errors import BackendError
+from moe.pipeline.council.assembly import LIMIT, assemble
 from moe.pipeline.council.finding import Finding
-from moe.pipeline.council.merger import LIMIT, assemble, merge, merge_request
+from moe.pipeline.council.merger import merge, merge_request
 from moe.pipeline.council.plan import Task
-from tests.fakes import FakeModel, FakeOllama, answer, cut, fake_ollama, hang, http_error
+from tests.fakes import FakeModel, FakeOllama, answer, cut, endless, fake_ollama, hang, http_error
 from tests.pipeline.council.rig import Rig, ask, ask_with_image, chats_of, chats_with, prompt_of, rig_of, said, speakers
 
 CODE = "Like this:\r\n\r\n```py\r\ndef f(x):\n\tif x:   \n\t\treturn  'a'  \n        \u00a0\n\r\n```  \n"
@@ -178,6 +180,77 @@ def test_what_is_passed_through_keeps_to_the_clients_limits(
 # Without it
 
 
+SIDE_BY_SIDE = f"## Work it out\n\n6*7 = 42\n\n## Write it\n\n{CODE}"
+REFUSES = "I'm sorry, but I cannot help with that. " + "Please ask somebody else about all of this. " * 4
+
+
+@pytest.mark.parametrize("how", [{}, {"stream": False}, {"think": False}, {"stream": False, "think": False}])
+@pytest.mark.parametrize("step", [
+    answer(chunks=(), thinking="hm hm"), answer(chunks=["<think>", "unclosed, so it is ", "no answer"]),
+    answer(chunks=["…\n", " - \n"]), answer("I'm sorry, but I cannot help."), answer(REFUSES),
+], ids=["thinks", "unclosed", "empty", "refuses", "refuses at length"])
+def test_whoever_gives_no_answer_loses_nothing(rig: Rig, ollama: FakeOllama, step: Any, how: dict[str, Any]) -> None:
+    ollama.script("judge:70b", [step])
+    chunks = run(rig, SUM, SURE, **how)
+    done = chunks[-1]
+    assert said(chunks) == SIDE_BY_SIDE
+    assert isinstance(done, Done) and done.finish == "stop"
+
+
+def test_thoughts_without_an_answer_are_shown_before_the_parts(rig: Rig, ollama: FakeOllama) -> None:
+    ollama.script("judge:70b", [answer(chunks=(), thinking="hm hm")])
+    chunks = run(rig, SUM, SURE)
+    assert [type(chunk) for chunk in chunks[:2]] == [Started, Thinking] and isinstance(chunks[-2], Text)
+    assert "".join(chunk.text for chunk in chunks if isinstance(chunk, Thinking)) == "hm hm"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_why_it_is_not_taken_stands_in_the_trace(rig: Rig, ollama: FakeOllama, stream: bool) -> None:
+    ollama.script("judge:70b", [answer("I cannot help with that.")])
+    chunks = run(rig, SUM, SURE, stream=stream)
+    rig.trace.end(chunks[-1])  # type: ignore[arg-type]
+    assert rig.spans("merger")[-1].reason == "it refused, and the parts do not"
+
+
+def test_a_whole_answer_in_circles_is_not_taken(rig: Rig, ollama: FakeOllama) -> None:
+    ollama.script("judge:70b", [answer("The same line comes again.\n" * 40)])
+    assert said(run(rig, SUM, SURE, stream=False)) == SIDE_BY_SIDE
+
+
+def test_where_the_parts_refuse_too_it_may(rig: Rig, ollama: FakeOllama) -> None:
+    ollama.script("judge:70b", [answer(REFUSES)])
+    finding = structs.replace(UNSURE, text="I cannot help with that.")
+    assert said(run(rig, finding, GONE)) == REFUSES
+
+
+def test_what_it_begins_with_is_held_no_longer_than_it_takes(rig: Rig, ollama: FakeOllama) -> None:
+    pieces = ["x" * 50, " y" * 20, " z", " z"]
+    ollama.script("judge:70b", [answer(chunks=pieces, chunk_delay_s=0.1)])
+    assert [chunk.text for chunk in run(rig, SUM, UNSURE) if isinstance(chunk, Text)] == pieces
+    ollama.script("judge:70b", [endless(interval_s=0.02)])
+    chunks = merge(ask(), (SUM, UNSURE), rig.asking(), rig.staff)
+    assert next(chunk for chunk in chunks if isinstance(chunk, Text))
+    chunks.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_speaks_at_the_deadline_may_finish(ollama: FakeOllama, stream: bool) -> None:
+    text = "It is 42, and lawful as far as anybody can tell from the words of the law in this country and beyond it."
+    ollama.script("judge:70b", [answer(text, chunk_delay_s=0.05)])
+    with rig_of(ollama, deadline_s=0.7) as rig:
+        assert said(run(rig, SUM, SURE, stream=stream)) == text
+
+
+def test_who_speaks_for_ever_is_broken_off(ollama: FakeOllama) -> None:
+    ollama.script("judge:70b", [endless(interval_s=0.01)])
+    with rig_of(ollama, deadline_s=0.5) as rig:
+        began = time.monotonic()
+        chunks = run(rig, SUM, SURE)
+    done = chunks[-1]
+    assert 0.9 < time.monotonic() - began < 1.4 and said(chunks).endswith(LIMIT["en"])
+    assert isinstance(done, Done) and done.finish == "length"
+
+
 @pytest.mark.parametrize("step", [http_error(500), answer(""), http_error(400), cut(after=0)])
 def test_where_it_fails_the_parts_stand_side_by_side(rig: Rig, ollama: FakeOllama, step: Any) -> None:
     ollama.script("judge:70b", [step])
@@ -194,9 +267,15 @@ def test_whoever_says_nothing_in_time_is_not_waited_for(ollama: FakeOllama) -> N
 
 
 def test_a_merger_that_dies_within_its_answer_is_an_error(rig: Rig, ollama: FakeOllama) -> None:
-    ollama.script("judge:70b", [cut(after=2, text="It is 42, and lawful.")])
+    ollama.script("judge:70b", [cut(after=40, text="It is 42, and lawful. " * 12)])
     with pytest.raises(BackendError):
         run(rig, SUM, UNSURE)
+
+
+def test_a_merger_that_dies_before_anything_of_it_is_seen_costs_nothing(rig: Rig, ollama: FakeOllama) -> None:
+    ollama.script("judge:70b", [cut(after=2, text="It is 42, and lawful.")])
+    chunks = run(rig, SUM, SURE)
+    assert said(chunks) == SIDE_BY_SIDE and speakers(chunks) == ["calculate"]
 
 
 def test_who_does_not_follow_it_word_by_word_never_sees_half_of_it(rig: Rig, ollama: FakeOllama) -> None:
@@ -237,6 +316,19 @@ def test_side_by_side_is_in_the_users_language_and_keeps_every_byte(language: An
 def test_a_block_of_code_that_was_left_open_does_not_swallow_what_follows() -> None:
     text = assemble((structs.replace(SURE, text="```py\nx = 1"), UNSURE), "en")
     assert text == "## Write it\n\n```py\nx = 1\n```\n\n## Is it lawful?\n\nPerhaps it is."
+
+
+def test_no_heading_repeats_the_question() -> None:
+    asked = "How much is it,\nand is it lawful?"
+    whole = structs.replace(UNSURE, task=Task("1", f"{asked}\nKeep to, verbatim: 3", "legal_advisor"))
+    other = structs.replace(LATE, task=Task("2", asked, "math"))
+    assert assemble((whole, other), "en", asked=asked) == (
+        "## Legal advisor\n\nPerhaps it is.\n\n**Not answered:**\n\n- Math")
+    assert "- Math (took too long)" in merge_request(ask(asked), (whole, other)).messages[-1].text
+    cut = structs.replace(whole, task=Task("1", f"{asked} Well.\n[…]\nAnd so on.", "legal_advisor"))
+    assert assemble((cut, SURE), "en", asked=f"{asked} Well. {'x' * 9000} And so on.").startswith("## Legal advisor\n")
+    part = structs.replace(whole, task=Task("1", "How much is it?", "legal_advisor"))
+    assert assemble((part, SURE), "en", asked=asked).startswith("## How much is it?\n")
 
 
 def test_a_heading_is_one_short_line() -> None:

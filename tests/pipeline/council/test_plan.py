@@ -58,6 +58,23 @@ def test_a_plan_is_read_whatever_stands_around_it(written: str) -> None:
     assert read(written).tasks == BOTH
 
 
+@pytest.mark.parametrize("cut", [
+    json.dumps({"tasks": [SUM, LAW]})[:-2], json.dumps({"tasks": [SUM, LAW]})[:-30], json.dumps([SUM, LAW])[:-1],
+    json.dumps({"why": "two", "tasks": [SUM, LAW, SUM]})[:-50],
+    json.dumps({"tasks": [SUM, LAW]}).replace(", {", ",, {"),
+    "Draft: " + json.dumps(SUM) + "\n" + json.dumps({"tasks": [SUM, LAW]})[:-20],
+])
+def test_what_breaks_off_is_no_plan_of_what_is_left(cut: str) -> None:
+    assert "breaks off" in refuse(cut)
+
+
+@pytest.mark.parametrize("after", [
+    ' So the first is {"task": "Do all of it.", "category": "general"}.', " [1] and {2}", ' {"task": "Do',
+])
+def test_a_whole_plan_wins_over_what_follows_it(after: str) -> None:
+    assert read(json.dumps({"tasks": [SUM, LAW]}) + after).tasks == BOTH
+
+
 def test_one_task_alone_is_a_plan() -> None:
     assert read(SUM).tasks == read({"tasks": SUM}).tasks == BOTH[:1]
 

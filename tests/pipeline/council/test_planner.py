@@ -221,6 +221,12 @@ def test_a_dead_planner_is_replaced_by_the_router(rig: Rig, ollama: FakeOllama) 
     assert drawn.spans[0].outcome == "failed"
 
 
+def test_a_plan_that_breaks_off_is_no_plan_of_its_first_task(rig: Rig, ollama: FakeOllama) -> None:
+    whole = plan_text(MONEY, LAWFUL)
+    ollama.script(PLANNER, [answer(whole[:-30], finish="length"), answer(whole)])
+    assert Drawn(rig, ask(QUESTION)).labels == ["math", "legal_advisor"]
+
+
 @pytest.mark.parametrize("step", [hang(), endless(interval_s=0.01)], ids=["silent", "endless"])
 def test_a_slow_planner_gets_a_third_of_the_time(step: Any, ollama: FakeOllama) -> None:
     ollama.script(PLANNER, [step])
@@ -283,8 +289,8 @@ def test_whoever_draws_it_up_every_task_has_every_constraint(text: str, parts: l
 # The router's own plan
 
 
-def own(rig: Rig, text: str, **rates: float) -> list[tuple[str, str]]:
-    plan = own_plan(ask(text), decide(rig, **rates), rig.staff)
+def own(rig: Rig, text: str, calls: int = 10, **rates: float) -> list[tuple[str, str]]:
+    plan = own_plan(ask(text), decide(rig, **rates), rig.staff, calls=calls)
     assert plan.is_own
     assert len(levels(plan)) == 1
     return [(task.category, task.task) for task in plan.tasks]
@@ -319,12 +325,35 @@ def test_where_that_is_not_clear_each_gets_all_of_it(text: str, ollama: FakeOlla
     ({}, ["math"]),
     ({"code_reviewer": 0.09}, ["math"]),
     ({"code_reviewer": 0.1, "math": 0.05}, ["code_reviewer"]),
-    ({"math": 0.2, "legal_advisor": 0.5, "code_reviewer": 0.15, "general": 0.12}, ["legal_advisor", "math",
+    ({"math": 0.3, "legal_advisor": 0.5, "code_reviewer": 0.25, "general": 0.25}, ["legal_advisor", "math",
                                                                                    "code_reviewer"]),
+    ({"math": 0.24, "legal_advisor": 0.5}, ["legal_advisor"]),
+    ({"math": 0.14, "legal_advisor": 0.16}, ["legal_advisor"]),
+    ({"math": 0.14, "legal_advisor": 0.14}, ["math"]),
     ({"nobody": 0.7}, ["math"]),
 ])
 def test_who_is_likely_enough_has_a_part(rates: dict[str, float], labels: list[str], rig: Rig) -> None:
     assert [label for label, _ in own(rig, QUESTION, **rates)] == labels
+
+
+@pytest.mark.parametrize(("calls", "labels"), [(0, ["math"]), (2, ["math"]), (3, ["legal_advisor", "math"])])
+def test_all_of_it_is_shared_only_where_somebody_can_make_one_answer_of_it(
+    calls: int, labels: list[str], rig: Rig
+) -> None:
+    assert own(rig, QUESTION, calls=calls, math=0.4, legal_advisor=0.5) == [(label, QUESTION) for label in labels]
+
+
+@pytest.mark.parametrize(("calls", "count"), [(1, 1), (2, 2)])
+def test_sentences_are_shared_out_where_each_can_be_answered(calls: int, count: int, ollama: FakeOllama) -> None:
+    with rig_of(ollama, *TELLING) as rig:
+        assert len(own(rig, "The sum? The landlord?", calls=calls, math=0.5, legal_advisor=0.4)) == count
+
+
+def test_blanks_without_end_are_parted_in_no_time(ollama: FakeOllama) -> None:
+    with rig_of(ollama, *TELLING) as rig:
+        began = time.perf_counter()
+        own(rig, "The sum?" + " " * 2_900 + "The landlord?", math=0.5, legal_advisor=0.4)
+        assert time.perf_counter() - began < 0.2
 
 
 def test_without_words_there_is_a_task_all_the_same(rig: Rig) -> None:
@@ -336,6 +365,19 @@ def test_a_huge_text_is_shortened_to_its_ends(rig: Rig) -> None:
     assert len(task) == 4000
     assert task.startswith("begin")
     assert task.endswith("end")
+
+
+# Who is down
+
+def test_a_domain_whose_model_is_down_keeps_its_part(rig: Rig, ollama: FakeOllama) -> None:
+    breaker = rig.lineup.breaker("legal_advisor")
+    for _ in range(99):
+        breaker.fail()
+    assert breaker.state == "open"
+    ollama.script(PLANNER, [answer(plan_text(MONEY, LAWFUL))])
+    drawn = Drawn(rig, ask(QUESTION))
+    assert (drawn.labels, drawn.plan.is_own, len(drawn.calls)) == (["math", "legal_advisor"], False, 1)
+    assert [label for label, _ in own(rig, QUESTION, math=0.4, legal_advisor=0.5)] == ["legal_advisor", "math"]
 
 
 # Pictures
@@ -354,6 +396,11 @@ def test_a_picture_is_looked_at_first(ollama: FakeOllama) -> None:
     assert "There is a picture" in rules
     assert "[image]\nWhat does it cost?" in request
     assert "images" not in drawn.calls[0].json["messages"][-1]
+
+
+def test_without_calls_for_it_nobody_looks_first(ollama: FakeOllama) -> None:
+    with rig_of(ollama, *EXPERTS, VISION, max_calls=2) as rig:
+        assert Drawn(rig, with_image(), math=0.5).labels == ["math"]
 
 
 def test_a_plan_that_looks_at_it_stays(ollama: FakeOllama) -> None:
@@ -413,6 +460,13 @@ def test_figures_are_the_users_or_nobodys(args: dict[str, Any], is_given: bool) 
     text = ("15% of 850 € rent 77, 1,234.5 km and 10 000 from 5 March 2024 to 2024-07-01 in 10.0.0.0/22; "
             "12.345 in German")
     assert are_given(args, text) is is_given
+
+
+def test_figures_of_a_long_text_are_found_in_no_time() -> None:
+    began = time.perf_counter()
+    assert are_given({"expression": "1+" * 2_000 + "77777"}, "1+" * 50_000 + " ".join(map(str, range(70_000, 80_000))))
+    assert not are_given({"expression": "31"}, "1+" * 100_000)
+    assert time.perf_counter() - began < 0.5
 
 
 # What the planner is told

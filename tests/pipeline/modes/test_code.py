@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from moe.pipeline.modes.code import CodeOnly
-from moe.pipeline.modes.fences import read
+from moe.core import Message, Text
+from moe.pipeline.modes.code import Begun, CodeOnly, find_begun
+from moe.pipeline.modes.fences import Fence, read
 
 from .cutting import check_cuts, cuts, pieces_of, texts, whole
 
 PYTHON = "def f(x):\n\tif x:\n        return  'a  b'   \n\n\n    return None"
+
+
+def says(role: Any, text: str) -> Message:
+    return Message(role, (Text(text),))
 
 
 def bare() -> CodeOnly:
@@ -24,15 +31,24 @@ def bare() -> CodeOnly:
     (f"Sure! Here's the function:\n\n```python\n{PYTHON}\n```\n\nHope this helps!", f"```python\n{PYTHON}\n```"),
     ("```python\nx = 1\n```", "```python\nx = 1\n```"),
     ("```\nx = 1\n```\n", "```\nx = 1\n```"),
-    ("First:\n```python\nx = 1\n```\nThen:\n```python\ny = 2\n```\n", "```python\nx = 1\n\ny = 2\n```"),
-    ("```python\nx = 1\n```\nUsage:\n```py\nf()\n```\n", "```python\nx = 1\n\nf()\n```"),
+    ("First:\n```python\nx = 1\n```\nThen:\n```python\ny = 2\n```\n", "```python\nx = 1\n```\n\n```python\ny = 2\n```"),
+    ("```python\nx = 1\n```\nUsage:\n```py\nf()\n```\n", "```python\nx = 1\n```\n\n```py\nf()\n```"),
     ("```sh\npip install x\n```\nthen\n```python\nimport x\n```\nand\n```sh\npython a.py\n```",
      "```sh\npip install x\n```\n\n```python\nimport x\n```\n\n```sh\npython a.py\n```"),
     ("**app.py**\n```python\n# app.py\nx = 1\n```\n**util.py**\n```python\n# src/util.py\ny = 2\n```\n",
      "```python\n# app.py\nx = 1\n```\n\n```python\n# src/util.py\ny = 2\n```"),
     ("```html\n<!-- index.html -->\n<p>\n```\n```css\n/* style.css */\np {}\n```\n",
      "```html\n<!-- index.html -->\n<p>\n```\n\n```css\n/* style.css */\np {}\n```"),
-    ("**app.py**\n```python\nx = 1\n```\n", "```python\nx = 1\n```"),
+    ("**app.py**\n```python\nx = 1\n```\n", "```python\n# app.py\nx = 1\n```"),
+    ("Wrong:\n```py\nx = 1\n```\nRight:\n```py\nx = 2\n```\n", "```py\nx = 1\n```\n\n```py\nx = 2\n```"),
+    ("Your README:\n```markdown\n# Tool\n## Install\n```\npip install tool\n```\n"
+     "## Use\n```\ntool x\n```\nEnd\n```\nBye",
+     "````markdown\n# Tool\n## Install\n```\npip install tool\n```\n## Use\n```\ntool x\n```\nEnd\n````"),
+    ("```md\n# T\n```\nThen run it:\n```sh\nls\n```\n", "````md\n# T\n````\n\n```sh\nls\n```"),
+    ("```md\n1. a\n\n    ```sh\n    ls\n    ```\n```\nBye", "````md\n1. a\n\n    ```sh\n    ls\n    ```\n````"),
+    ("```js\nconst a = `\n```bash\nls\n```\n`;\nuse(a);\n```\nBye",
+     "```js\nconst a = `\n```bash\nls\n```\n`;\nuse(a);\n```"),
+    ("```diff\n ```sh\n-ls\n+- ```sh\n```\nBye", "```diff\n ```sh\n-ls\n+- ```sh\n```"),
     ("~~~python\nx = 1\n~~~\nbye", "```python\nx = 1\n```"),
     ("~~~md\n```py\nx\n```\n~~~\n", "````md\n```py\nx\n```\n````"),
     ("````md\n```py\nx\n```\n````\n", "`````md\n```py\nx\n```\n`````"),
@@ -116,6 +132,101 @@ def test_words_before_a_call_of_a_tool_are_left_out() -> None:
     assert whole(CodeOnly, "I will look at the file first.", is_over=False) == ""
 
 
+@pytest.mark.parametrize(("answer", "shown", "plain"), [
+    ("### `app/main.py`\n```python\nx = 1\n```\n### `app/util.py`\n\nIt helps:\n\n```python\ny = 2\n```\n",
+     "```python\n# app/main.py\nx = 1\n```\n\n```python\n# app/util.py\ny = 2\n```",
+     "# app/main.py\nx = 1\n\n# app/util.py\ny = 2"),
+    ("```python title=\"b.py\"\nx\n```\n```js:src/c.js\ny\n```",
+     "```python title=\"b.py\"\nx\n```\n\n```js:src/c.js\ny\n```", "# b.py\nx\n\n// src/c.js\ny"),
+    ("**run.py**\n```python\n#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\nx\n```",
+     "```python\n#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\n# run.py\nx\n```", None),
+    ("**app.py**\n```python\n#!/usr/bin/python\n# === app.py ===\nx\n```",
+     "```python\n#!/usr/bin/python\n# === app.py ===\nx\n```", None),
+    ("**app.py**\n```python\n\"\"\"app.py\"\"\"\nx\n```", "```python\n\"\"\"app.py\"\"\"\nx\n```", None),
+    ("**package.json**\n```json\n{}\n```", "```json title=\"package.json\"\n{}\n```", "{}"),
+    ("**Makefile**\n```\nall:\n```", "```\n# Makefile\nall:\n```", "# Makefile\nall:"),
+    ("**.env**\n```\nA=1\n```", "```\n# .env\nA=1\n```", None),
+    ("1. **File: `index.html`** (the page):\n\n```html\n<!DOCTYPE html>\n<p>\n```",
+     "```html\n<!DOCTYPE html>\n<!-- index.html -->\n<p>\n```", None),
+    ("### a.php\n```php\n<?php\necho 1;\n```", "```php\n<?php\n// a.php\necho 1;\n```", None),
+    ("### a.php\n```php\n<p><?= 1 ?></p>\n```", "```php title=\"a.php\"\n<p><?= 1 ?></p>\n```", "<p><?= 1 ?></p>"),
+    ("### a.py\n~~~python\nx\n~~~", "```python\n# a.py\nx\n```", None),
+    ("### a.py\n```python\nx", "```python\n# a.py\nx\n```", None),
+    ("Read `data.csv` with this:\n```python\nx\n```", "```python\nx\n```", "x"),
+    ("- `app.py` - the app\n- `util.py` - helpers\n\n```sh\nls\n```", "```sh\nls\n```", "ls"),
+    ("### `a.py`\n```python\nx\n```\nRun it:\n```sh\npython a.py\n```",
+     "```python\n# a.py\nx\n```\n\n```sh\npython a.py\n```", None),
+    ("### Version 3.11\n```python\nx\n```", "```python\nx\n```", "x"),
+    ("So it is done:\n```python\n# Makefile\nx\n```\n```python\n# app.py:\ny\n```",
+     "```python\n# Makefile\nx\n```\n\n```python\n# app.py:\ny\n```", None),
+])
+def test_each_file_is_a_block_that_says_its_name(answer: str, shown: str, plain: str | None) -> None:
+    assert whole(CodeOnly, answer) == shown
+    if plain is not None:
+        assert whole(bare, answer) == plain
+    for seed in range(20):
+        check_cuts(CodeOnly, answer, seed)
+        check_cuts(bare, answer, seed)
+
+
+@pytest.mark.parametrize(("answer", "shown"), [
+    ("    return 1\n```\nDone.", "```python\n    return 1\n```"),
+    ("    return 1\n```\nThen run:\n```sh\nls\n```\n", "```python\n    return 1\n```\n\n```sh\nls\n```"),
+    ("    if x:\n        return 1\n\n    return 2", "```python\n    if x:\n        return 1\n\n    return 2\n```"),
+    ("Sure, here is the rest:\n```python\n    return 1\n```\nDone.", "```python\n    return 1\n```"),
+    ("Continuing:\n```\n    return 1\n```\nDone.", "```\n    return 1\n```"),
+    ("```\n    return 1\n```\nDone.", "```\n    return 1\n```"),
+    ("It gives one.", "It gives one."),
+    ("", ""),
+])
+def test_an_answer_may_go_on_with_a_block_of_the_one_before(answer: str, shown: str) -> None:
+    begun = find_begun((says("user", "Go"), says("assistant", "Here:\n```python\ndef f():"), says("user", "continue")))
+
+    def make() -> CodeOnly:
+        return CodeOnly(begun=begun)
+
+    assert whole(make, answer) == shown
+    for seed in range(20):
+        check_cuts(make, answer, seed)
+
+
+@pytest.mark.parametrize(("answer", "shown"), [
+    ("\n    return 1\n```\nDone.", "\n    return 1\n```"),
+    ("\n    return 1", "\n    return 1\n```"),
+    ("1", "1\n```"),
+    ("    return 1\n```\nRun:\n```sh\nls\n```\n", "    return 1\n```\n\n```sh\nls\n```"),
+    ("Here it is:\n```python\ndef f():\n    return 1\n```\nDone.", "```python\ndef f():\n    return 1\n```"),
+    ("```python\ndef f():\n    return 1\n```\nDone.", "```python\ndef f():\n    return 1\n```"),
+    ("I cannot help with that.", "I cannot help with that."),
+    ("```\nDone.", "```\nDone."),
+    ("", ""),
+])
+@pytest.mark.parametrize("prefill", ["```python\ndef f():", "```python"])
+def test_a_turn_that_is_gone_on_with_has_its_opening_already(prefill: str, answer: str, shown: str) -> None:
+    begun = find_begun((says("user", "Go"), says("assistant", prefill)))
+
+    def make() -> CodeOnly:
+        return CodeOnly(begun=begun)
+
+    assert whole(make, answer) == shown
+    for seed in range(20):
+        check_cuts(make, answer, seed)
+
+
+def test_what_was_begun_streams_after_its_first_line() -> None:
+    enforcer = CodeOnly(begun=find_begun((says("assistant", "```python"),)))
+    assert enforcer.feed("\ndef f():") == ""
+    assert enforcer.feed("\n    ret") == "\ndef f():\n    ret"
+
+
+@pytest.mark.parametrize("turns", [
+    (), (says("user", "```python"),), (says("assistant", "```python\nx\n```"), says("user", "continue")),
+    (says("assistant", "```python\nx"), says("tool", "1"), says("user", "continue")),
+])
+def test_what_nobody_left_open_is_not_begun(turns: tuple[Message, ...]) -> None:
+    assert find_begun(turns) is None
+
+
 def test_who_wants_no_fences_gets_the_bare_code() -> None:
     answer = "Here:\n```py\nx = 1\n```\nand\n```sh\nls\n```\nBye"
     assert whole(bare, answer) == "x = 1\n\nls"
@@ -127,8 +238,8 @@ def test_code_streams_from_the_first_fence_on() -> None:
     assert enforcer.feed("import os\nprint(") == "```python\nimport os\nprint("
     assert enforcer.feed("os.getcwd())") == "os.getcwd())"
     assert enforcer.feed("\n``") == ""
-    assert enforcer.feed("`\nThat was it.") == ""
-    assert enforcer.finish() == "\n```"
+    assert enforcer.feed("`\nThat was it.") == "\n```"
+    assert enforcer.finish() == ""
 
 
 code_lines = st.lists(st.text(st.characters(exclude_characters="`~\n\r"), max_size=12), min_size=1, max_size=6)
@@ -151,14 +262,20 @@ def test_every_byte_of_a_block_is_kept(lines: list[str], seed: int, mark: str) -
 def test_no_cut_matters(text: str, seed: int) -> None:
     check_cuts(CodeOnly, text, seed)
     check_cuts(bare, text, seed)
+    for is_same in (False, True):
+        check_cuts(partial(CodeOnly, begun=Begun(Fence("```", "python"), is_same)), text, seed)
 
 
 @settings(max_examples=300)
 @given(texts)
 def test_what_is_shown_reads_as_the_same_code(text: str) -> None:
-    said = [piece for piece in read(text) if piece.kind == "code"]
-    code = "".join(piece.code for piece in said)
-    shown = whole(CodeOnly, text)
+    """But for names of files, and for rows of marks where an open block ends."""
+    code = "".join(piece.code for piece in read(text, is_patient=True))
+    shown = read(whole(CodeOnly, text), is_patient=True)
     if code.strip():
-        assert "".join("".join(piece.code for piece in read(shown)).split()) == "".join(code.split())
-        assert not [piece for piece in read(shown) if piece.kind == "prose" and piece.raw.strip()]
+        assert _bones("".join(piece.code for piece in shown)) == _bones(code)
+        assert not [piece for piece in shown if piece.kind == "prose" and piece.raw.strip()]
+
+
+def _bones(code: str) -> str:
+    return "".join(code.replace("`", "").split()).replace("#app.py", "")

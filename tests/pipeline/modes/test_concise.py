@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moe.pipeline.modes.concise import MOST_WORDS, Concise, ask_shorter, cut, needs_shortening
+from moe.pipeline.modes.concise import MOST_WORDS, Concise, ask_shorter, cut, needs_shortening, take_shorter
 from moe.pipeline.modes.words import count_words, find_sentence_ends
 
 from .cutting import check_cuts, cuts, texts
@@ -43,6 +43,11 @@ def test_words_are_counted(text: str, count: int) -> None:
     ("Done! 🎉 Next one.", ["Done!", "🎉 Next one."]),
     ("这是一句。这是二句！完", ["这是一句。", "这是二句！", "完"]),
     ("", []),
+    ("Ask Sr. García. He knows.", ["Ask Sr. García.", "He knows."]),
+    ("Vea a la Sra. López. Bien.", ["Vea a la Sra. López.", "Bien."]),
+    ("Take a, b etc. Then c.", ["Take a, b etc.", "Then c."]), ("z. B. Öl. Gut.", ["z. B. Öl.", "Gut."]),
+    ("هل هذا صحيح؟ نعم. لا", ["هل هذا صحيح؟", "نعم.", "لا"]), ("یہ ہے۔ وہ", ["یہ ہے۔", "وہ"]),
+    ("यह है। वह", ["यह है।", "वह"]),
 ])
 def test_sentences_end_as_the_tool_counts_them(text: str, sentences: list[str] | None) -> None:
     ends = find_sentence_ends(text)
@@ -116,6 +121,26 @@ def test_a_heading_is_never_the_end() -> None:
 def test_a_bold_passage_is_closed() -> None:
     assert cut(f"{many(11)}\n\n**{TEN} {TEN}** and on.") == f"{many(11)}\n\n**{TEN}**"
     assert cut(f"{many(10)}\n\n**{TEN} {TEN} {TEN}** and on.").endswith("than that.**")
+
+
+@pytest.mark.parametrize("lead", [
+    "Sure! Here is a shorter version:\n\n", "Here's the answer in fewer words, a short version:\n",
+    "**Kürzere Fassung:**\n\n",
+    "¡Claro! Aquí tienes una versión más corta:\n", "",
+])
+def test_what_announces_a_shorter_answer_is_none_of_it(lead: str) -> None:
+    assert take_shorter(lead + many(5), many(20)) == many(5)
+
+
+@pytest.mark.parametrize("text", ["", "ok", many(20), many(2), "I'm sorry, but I can't help with that. " * 7,
+                                  "Here is a shorter version:"])
+def test_what_is_no_shorter_answer_is_not_taken(text: str) -> None:
+    assert take_shorter(text, many(20)) == ""
+
+
+def test_a_list_keeps_the_line_before_it() -> None:
+    text = f"You need these things:\n- {many(3)}"
+    assert take_shorter(text, many(20)) == text
 
 
 @pytest.mark.parametrize("text", ["", " ", "Yes.", "```\nx\n```", "- a\n- b"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 
@@ -84,3 +86,27 @@ def test_a_long_text_takes_time_by_its_length_only() -> None:
         list(reader.feed(" " * 8))
     assert sum(len(piece.raw) for piece in reader.finish()) < 200
     assert len(read("a ` b\n" * 50_000)) >= 50_000
+
+
+@settings(max_examples=300)
+@given(texts, cuts)
+def test_patience_loses_nothing_either(text: str, seed: int) -> None:
+    for within in (None, Fence("```", "md"), Fence("~~~", "js")):
+        whole, cut = Reader(is_patient=True, within=within), Reader(is_patient=True, within=within)
+        pieces = [*whole.feed(text), *whole.finish()]
+        fed = [piece for part in pieces_of(text, seed) for piece in cut.feed(part)] + [*cut.finish()]
+        assert "".join(piece.raw for piece in fed) == text
+        for kind in ("prose", "open", "code", "close"):
+            assert ("".join(piece.raw for piece in fed if piece.kind == kind)
+                    == "".join(piece.raw for piece in pieces if piece.kind == kind))
+
+
+def test_who_is_patient_is_not_slow() -> None:
+    reader = Reader(is_patient=True)
+    pieces = [*reader.feed("```md\n# T\n```\n")]
+    began = time.process_time()
+    for _ in range(20_000):
+        pieces += reader.feed("some words\n")
+    assert [piece.kind for piece in pieces] == ["open", "code"]
+    assert time.process_time() - began < 5
+    assert [piece.kind for piece in reader.finish()][:2] == ["close", "prose"]

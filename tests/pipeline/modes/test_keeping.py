@@ -15,7 +15,9 @@ from moe.core import (
     Chunk,
     Completion,
     Done,
+    Extract,
     Heartbeat,
+    Message,
     Refusal,
     Sampling,
     Started,
@@ -206,8 +208,53 @@ def test_what_has_no_code_says_so_in_the_trace() -> None:
         "merger", "mode code", "there is no code in it", "")
 
 
+YAML = "services:\n  web:\n    image: nginx"
+TOLD = f"Here is the file:\n\n{YAML}\n\nStart it with care."
+
+
+def test_code_that_no_block_holds_is_asked_for_once() -> None:
+    rig = Rig(said("Sure:\n```yaml\n", YAML, "\n```"), shows=True)
+    chunks = rig.keep("code", [WHO, *said(*TOLD)])
+    assert [chunk.text for chunk in chunks if isinstance(chunk, Thinking)] == [
+        "· merger: no block of code, asked for one\n"]
+    assert rig.way.asked[0].messages[-2].text == TOLD
+    assert text_of(chunks) == f"```yaml\n{YAML}\n```"
+    assert rig.span is not None
+    assert rig.span.reason == "asked for its code in a block"
+
+
+@pytest.mark.parametrize("step", [
+    [FAILURE], said("-"), said("I'm sorry, but I can't."), said("```yaml\n", YAML), said("```\nls\n```"),
+    said("```yaml\nservices:\n  # the rest is as before\n```"),
+], ids=["failure", "nothing", "refusal", "cut", "other", "less"])
+def test_what_does_not_give_that_code_is_not_taken(step: list[Any]) -> None:
+    rig = Rig(step)
+    assert rig.text("code", TOLD) == TOLD
+    assert rig.span is not None
+    assert rig.span.reason.endswith("there is no code in it")
+
+
+@pytest.mark.parametrize("answer", [
+    "Which language?", "x = 1\ny = 2", "I'm sorry, but I can't help with that.\n\nNot with this\nNor with that",
+    "Here:\n\ndef f(x):\n    return x\n\nThat was it, I think.", "1. Open the menu.\n2. Choose Save\n3. Leave",
+    "| a | b |\n|---|---|\n| 1 | 2 |", "```yaml\n```",
+])
+def test_where_no_code_is_hidden_nobody_is_asked(answer: str) -> None:
+    rig = Rig()
+    rig.text("code", answer)
+    assert not rig.way.asked
+
+
+def test_code_goes_on_in_the_block_that_was_begun() -> None:
+    turns = (Message("user", (Text("Go"),)), Message("assistant", (Text("```py\ndef f():"),)))
+    request = structs.replace(ask(), messages=turns)
+    assert Rig().text("code", "\n    return 1\n``", "`\nDone.", request=request) == "\n    return 1\n```"
+
+
 @pytest.mark.parametrize(("question", "language"), [
-    ("How is tea made?", "en"), ("Wie wird der Tee gemacht?", "de"), ("¿Cómo se hace el té?", "es")])
+    ("How is tea made?", "en"), ("Wie wird der Tee gemacht?", "de"), ("¿Cómo se hace el té?", "es"),
+    ("Comment est-ce que le thé est fait dans la Chine ?", "en"), ("Come si fa il tè nella Cina e perché?", "en"),
+    ("Como é que se faz o chá em casa? Não sei.", "en"), ("茶是怎么做的？", "en")])
 def test_research_without_sources_says_so_in_the_users_language(question: str, language: Any) -> None:
     rig = Rig()
     text = rig.text("research", "Hot [1", "].", request=ask("Who?", question))
@@ -215,6 +262,25 @@ def test_research_without_sources_says_so_in_the_users_language(question: str, l
     assert rig.span is not None
     assert rig.span.reason == "marks of no source were taken out; it had no sources"
     assert rig.span.text == "[1]"
+
+
+@pytest.mark.parametrize(("earlier", "language"), [
+    ("Wie wird der Tee gemacht?", "de"), ("¿Cómo se hace el té?", "es"), ("How is the tea made?", "en")])
+@pytest.mark.parametrize("newest", ["ok", "weiter", "1", "sigue"])
+def test_where_the_newest_text_is_too_short_earlier_ones_tell_the_language(
+    earlier: str, language: Any, newest: str
+) -> None:
+    assert Rig().text("research", "Hot.", request=ask(earlier, newest)) == f"Hot.\n\n*{NONE[language]}*"
+
+
+def test_research_knows_what_came_with_the_request() -> None:
+    request = ask("[1] On tea and water, https://tea.example\n\nHow is tea made?")
+    listed = "## Sources\n\n1. On tea and water, https://tea.example"
+    assert Rig().text("research", "Hot [1].", request=request) == f"Hot [1].\n\n{listed}"
+    assert Rig().text("report", f"{REPORT} [1]", request=request) == f"{REPORT} [1]\n\n{listed}"
+    question = Message("user", (Text("How is tea made?"), Extract("Tea is hot.")))
+    for name, answer in (("research", "Hot [1]."), ("report", f"{REPORT} [1]")):
+        assert Rig().text(name, answer, request=structs.replace(request, messages=(question,))) == answer
 
 
 def test_research_lists_what_it_was_given() -> None:
@@ -227,21 +293,6 @@ def test_a_list_gets_numbers() -> None:
     assert rig.text("plan", "- Boil\n", "- Pour") == "1. Boil\n2. Pour"
     assert rig.span is not None
     assert rig.span.reason == "its list got numbers"
-    assert not rig.way.asked
-
-
-def test_a_councils_tasks_stand_before_the_plan() -> None:
-    rig = Rig()
-    tasks: list[str] = []
-
-    def speak() -> Chunks:
-        yield Heartbeat()
-        tasks.extend(("boil", "pour"))
-        yield WHO
-        yield from said("Tea is easy.")
-
-    chunks = keep(speak(), BY_NAME["plan"], ask(), rig.asking, rig.line.decide(), tasks=tasks)
-    assert text_of(chunks) == "## Plan\n\n1. boil\n2. pour\n\n---\n\nTea is easy."
     assert not rig.way.asked
 
 
@@ -273,9 +324,9 @@ def test_an_answer_that_is_as_it_should_be_streams(name: str) -> None:
 
 
 def test_a_long_answer_is_asked_for_once_in_fewer_words() -> None:
-    rig = Rig(said("Boil it. ", "Pour it."), shows=True)
+    rig = Rig(said("Boil it. ", "Pour it. " * 15), shows=True)
     chunks = rig.keep("concise", [WHO, *said(*LONG.split("a"))])
-    assert text_of(chunks) == "Boil it. Pour it."
+    assert text_of(chunks) == ("Boil it. " + "Pour it. " * 15).strip()
     assert [chunk.text for chunk in chunks if isinstance(chunk, Thinking)] == [
         f"· merger: 200 words, asked for {MOST_WORDS}\n"]
     (asked,) = rig.way.asked
@@ -298,8 +349,9 @@ def test_what_is_long_again_is_cut_at_a_sentence() -> None:
     assert "cut at the end of a sentence (160 words to 120)" in rig.span.reason
 
 
-@pytest.mark.parametrize("step", [said("longer still. " * 200), said("…"), [FAILURE]],
-                         ids=["longer", "nothing", "failure"])
+@pytest.mark.parametrize("step", [said("longer still. " * 200), said("…"), [FAILURE], said("ok"),
+                                  said("I'm sorry, but I can't help with that. " * 5)],
+                         ids=["longer", "nothing", "failure", "ok", "refusal"])
 def test_what_is_no_help_is_not_taken(step: list[Any]) -> None:
     text = Rig(step).text("concise", LONG)
     assert text == ("This is one sentence of eight words, truly. " * 15).strip()
@@ -311,7 +363,7 @@ def test_where_no_call_is_left_it_is_cut_at_once() -> None:
     assert rig.text("concise", LONG) == ("This is one sentence of eight words, truly. " * 15).strip()
     assert not rig.way.asked
     assert rig.span is not None
-    assert "nobody could be asked again: 1 calls are the most" in rig.span.reason
+    assert "nobody could be asked again: 1 call is the most" in rig.span.reason
 
 
 def test_where_nobody_may_be_asked_nobody_is() -> None:
@@ -373,14 +425,77 @@ def test_a_report_that_is_whole_costs_one_call() -> None:
     assert not rig.way.asked
 
 
-@pytest.mark.parametrize(("finish", "step"), [("length", said("x")), ("stop", [FAILURE])])
-def test_what_a_report_lacks_in_the_end_is_named(finish: Any, step: list[Any]) -> None:
+@pytest.mark.parametrize("step", [
+    [FAILURE], said("I'm sorry, but I can't."), said("# Tea\n\nHot."), said("What else?")])
+def test_what_a_report_lacks_in_the_end_is_named(step: list[Any]) -> None:
     rig = Rig(step)
-    text = rig.text("report", "# Tea\n\nHot.", finish=finish)
+    text = rig.text("report", "# Tea\n\nHot.")
+    assert text.startswith("# Tea\n\nHot.\n\n*This")
     assert "This report has no section on: Executive Summary, Background, " in text
     assert SOURCES.names["en"] in text
     assert rig.span is not None
     assert "these sections are missing (Executive Summary, " in rig.span.reason
+
+
+def test_of_a_whole_report_that_comes_again_only_what_is_missing_is_taken() -> None:
+    head, _, rest = REPORT.partition("## Analysis")
+    text = Rig(said(f"Sure!\n\n{REPORT}")).text("report", head.rstrip())
+    assert text == f"{head.rstrip()}\n\n## Analysis{rest}\n\n## Sources\n\n*{NONE['en']}*"
+
+
+def test_a_block_left_open_ends_before_the_sections_that_are_added() -> None:
+    head, _, rest = REPORT.partition("## Analysis")
+    text = Rig(said(f"## Analysis{rest}")).text("report", f"{head}```py\nx = 1")
+    assert text == f"{head}```py\nx = 1\n```\n\n## Analysis{rest}\n\n## Sources\n\n*{NONE['en']}*"
+    assert missing_sections(text) == ()
+
+
+@pytest.mark.parametrize("text", ["Hello! What shall I report on?", "I'm sorry, but I can't help with that."])
+def test_what_is_no_report_is_not_asked_again(text: str) -> None:
+    rig = Rig()
+    assert "no section on" not in rig.text("report", text)
+    assert not rig.way.asked
+
+
+def test_to_a_report_that_was_cut_nothing_is_added() -> None:
+    rig = Rig()
+    assert rig.text("report", "# Tea\n\nHot", " wa", finish="length") == "# Tea\n\nHot wa"
+    assert not rig.way.asked
+
+
+@pytest.mark.parametrize("step", [said(""), [FAILURE], said("I'm sorry, but I can't.")])
+def test_a_plan_whose_steps_cannot_be_had_is_as_it_was(step: list[Any]) -> None:
+    assert Rig(step).text("plan", "You boil, then you pour.") == "You boil, then you pour."
+
+
+def test_a_question_back_is_not_asked_for_steps() -> None:
+    rig = Rig()
+    assert rig.text("plan", "Which tea do you mean?\n- green\n- black") == "Which tea do you mean?\n- green\n- black"
+    assert not rig.way.asked
+
+
+def test_who_went_on_with_a_turn_is_asked_again_after_the_whole_of_it() -> None:
+    rig = Rig(said("Boil it. " * 20))
+    request = ask("How is tea made?")
+    begun = structs.replace(request, messages=(*request.messages, Message("assistant", (Text("Well, "),))))
+    rig.keep("concise", [WHO, *said(LONG)], begun)
+    (asked,) = rig.way.asked
+    assert [message.role for message in asked.messages] == ["system", "user", "assistant", "user"]
+    assert asked.messages[2].text == f"Well, {LONG}"
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_shorter_answer_ends_as_it_ends_itself(finish: Any) -> None:
+    chunks = Rig(said("Boil it. " * 20, finish=finish)).keep("concise", [WHO, Text(LONG), Done(finish="length")])
+    assert text_of(chunks) == ("Boil it. " * 20).strip()
+    assert chunks[-1] == Done(finish=finish)
+    chunks = Rig(said("ok")).keep("concise", [WHO, Text(LONG), Done(finish="length")])
+    assert chunks[-1] == Done(finish="length")
+
+
+def test_what_announces_the_shorter_answer_is_dropped() -> None:
+    rig = Rig(said("Sure! Here is a shorter version:\n\n", "Boil it. " * 20))
+    assert rig.text("concise", LONG) == ("Boil it. " * 20).strip()
 
 
 def test_a_plan_without_steps_is_asked_for_them_once() -> None:

@@ -60,7 +60,7 @@ def test_each_enforcer_has_what_it_needs() -> None:
     assert enforce("Hi [1].", BY_NAME["research"], sources=(Source("T"),)) == "Hi [1].\n\n## Sources\n\n1. T"
     assert enforce("- Hi", BY_NAME["plan"]) == "1. Hi"
     assert enforce("Hi. " * 130, BY_NAME["concise"]) == ("Hi. " * 120).strip()
-    assert "fehlen die Abschnitte" in enforce("Hi.", BY_NAME["report"], language="de")
+    assert "fehlen die Abschnitte" in enforce("# Hi\n\nDu.", BY_NAME["report"], language="de")
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=lambda mode: mode.name)

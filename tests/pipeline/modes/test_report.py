@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from moe.pipeline.modes.report import SECTIONS, Report, ask_sections, find_headings, missing_sections
+from moe.pipeline.modes.report import SECTIONS, Report, ask_sections, find_headings, missing_sections, pick_sections
 from moe.pipeline.modes.sources import NONE, Source
 from moe.tools.base import LANGUAGES, Language
 
@@ -105,6 +105,77 @@ def test_it_is_named_in_the_users_language() -> None:
     assert missing_sections(HASHES.replace("## Conclusion\nBuy it.\n", ""), "de") == ("Fazit",)
     assert missing_sections("", "es")[1] == "Resumen ejecutivo"
     assert "Fazit, Analyse" in ask_sections(("Fazit", "Analyse"))
+
+
+@pytest.mark.parametrize("text", [
+    HASHES.replace("## Executive Summary", "## TL;DR"), HASHES.replace("## Analysis", "## Evaluation"),
+    HASHES.replace("## Analysis", "## Auswertung").replace("## Main Findings", "## Resultate"),
+    HASHES.replace("## Executive Summary", "EXECUTIVE SUMMARY").replace("## 1. Background", "1. BACKGROUND"),
+    HASHES.replace("## ", "## ").upper(), HASHES.replace("Executive Summary", "Résumé"), HASHES.replace("\n", "\r\n"),
+])
+def test_other_words_and_capitals_head_a_section_too(text: str) -> None:
+    assert missing_sections(text) == ()
+
+
+@pytest.mark.parametrize("text", [
+    "Hello! What shall I report on?", "I'm sorry, but I can't help with that.",
+    "Which of the reports do you mean? " * 20,
+    "I'm sorry, but I can't help with that request, as it is about a thing that I do not know. " * 8,
+])
+def test_what_is_no_report_lacks_no_section(text: str) -> None:
+    enforcer = Report()
+    shown = enforcer.feed(text)
+    assert enforcer.missing() == ()
+    assert shown + enforcer.finish() == f"{text.rstrip(' ')}\n\n*{NONE['en']}*" or "## " not in shown
+    assert "missing_sections" not in [finding.kind for finding in enforcer.findings]
+
+
+FRENCH = """# Le thé
+
+## L'essentiel
+Le thé est une boisson qui est faite avec de l'eau chaude dans une tasse.
+
+## Origines
+Il vient de la Chine et il est très ancien.
+
+## Ce que nous avons vu
+Les feuilles sont dans l'eau.
+"""
+
+
+def test_a_report_in_another_language_with_headings_of_its_own_is_left_alone() -> None:
+    enforcer = Report()
+    shown = enforcer.feed(FRENCH)
+    assert enforcer.missing() == ()
+    assert shown + enforcer.finish() == f"{FRENCH}\n*{NONE['en']}*"
+
+
+@pytest.mark.parametrize("lead", ["", "Here is the report:\n\n"])
+def test_a_report_in_a_block_of_markdown_is_read(lead: str) -> None:
+    text = f"{lead}```markdown\n{HASHES}```\nAnything else?"
+    shown = whole(Report, text)
+    assert shown == f"{lead}{HASHES.replace(' [1]', '')}Anything else?\n\n*{NONE['en']}*"
+    for seed in range(20):
+        check_cuts(Report, text, seed)
+
+
+def test_an_example_of_markdown_stays_a_block() -> None:
+    text = HASHES.replace("Good", "Good").replace("Buy it.", "```markdown\n# x\n```")
+    assert "```markdown\n# x\n```" in whole(Report, text)
+
+
+@pytest.mark.parametrize(("text", "picked"), [
+    (HASHES, "## Analysis\n| a | b |\n|---|---|\n| 1 | 2 |\n\n## Conclusion\nBuy it."),
+    (f"Sure:\n```markdown\n{HASHES}```", "## Analysis\n| a | b |\n|---|---|\n| 1 | 2 |\n\n## Conclusion\nBuy it."),
+    ("Sure!\n\n## Conclusion\nGood.\n### More\nYes.\n\n## Next\nNo.", "## Conclusion\nGood.\n### More\nYes."),
+    ("**Analysis:** warm\n\nand hot\n\n**Conclusion**\nGood.",
+     "**Analysis:** warm\n\nand hot\n\n**Conclusion**\nGood."),
+    ("# Analysis\n\nWarm.\n\n# Conclusion\n\nGood.", "# Analysis\n\nWarm.\n\n# Conclusion\n\nGood."),
+    ("I'm sorry, but I can't.", ""), ("## Analysis\n\n## Conclusion\n", ""), ("", ""),
+    ("## Analysis\n```\n## Conclusion\n```", "## Analysis\n```\n## Conclusion\n```"),
+])
+def test_of_a_further_answer_only_what_is_missing_is_taken(text: str, picked: str) -> None:
+    assert pick_sections(text, ("Analysis", "Conclusion")) == picked
 
 
 def test_headings_tell_their_level_and_whether_anything_stands_under_them() -> None:
