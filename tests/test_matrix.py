@@ -42,7 +42,8 @@ PARTS = [f"## {section.names['en']}\n\nSome words on it." for section in SECTION
 SAID = {
     "standard": "It lives  in a burrow.\n\n    four blanks stay", "agent": "It lives in a burrow.",
     "code": f"Sure, here it is:\n\n```python\n{CODE}\n```\n\nAnything else?",
-    "concise": SENTENCE * 25, "research": "It lives in a burrow [7] and eats ants [2, 3].",
+    "concise": "".join(f"In its burrow number {number} the aardvark ate {number * 7} ants. " for number in range(25)),
+    "research": "It lives in a burrow [7] and eats ants [2, 3].",
     "report": "# Of animals\n\n" + "\n\n".join(PARTS[:3]), "plan": "Like this:\n\n- Look\n- Wait\n- Go home",
 }
 SHORTER, THE_REST = SENTENCE * 6, "\n\n".join(PARTS[3:])
