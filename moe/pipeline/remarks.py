@@ -116,13 +116,16 @@ def is_note(new: str, old: str, answer: str) -> bool:
     """Whether a few words, meant to stand in the place of `old` in `answer`, are about what should stand there, or who
     wrote it. What the answer says itself it may go on to say."""
     new = new[:_MOST_READ]
-    if _OUGHT.match(new) and not _VERB.match(old):
-        return True
-    known = answer.casefold()
-    if any(note not in known for note in {found[0].casefold() for found in _NOTE.finditer(new)}):
+    if (_OUGHT.match(new) and not _VERB.match(old)) or speaks_of_text(new, answer):
         return True
     was, shows = set(_FIGURE.findall(old)), set(_FIGURE.findall(new))
     return bool(shows - was) and bool((set(_NOT_THIS.findall(new)) & was) - set(_NOT_THIS.findall(old)))
+
+
+def speaks_of_text(new: str, old: str) -> bool:
+    """Whether it tells of a text, or of who wrote it, in words that `old` does not have."""
+    known = old.casefold()
+    return any(note not in known for note in {found[0].casefold() for found in _NOTE.finditer(new[:_MOST_READ])})
 
 
 def outgrows(new: str, old: str) -> bool:

@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from .languages import tell_language
 from .modes.fences import read
-from .remarks import blames_code, drop_heading, is_note, is_remark, leaves_out, loses_emergency, outgrows
+from .remarks import (
+    blames_code,
+    drop_heading,
+    is_note,
+    is_remark,
+    leaves_out,
+    loses_emergency,
+    outgrows,
+    speaks_of_text,
+)
 from .symptoms import Symptoms, read_symptoms
 
 Word = Literal["right", "edit", "wrong"]
@@ -212,6 +221,8 @@ def _replace(verdict: Verdict, answer: str) -> Revision:
     if better == answer.strip():
         return Revision(answer, "its answer is the same")
     harm = _find_harm(better, answer, may_change_code=blames_code(verdict.why))
+    if not harm and speaks_of_text(better, answer):
+        harm = "it speaks of the answer"
     return Revision(answer, f"its answer is no better: {harm}") if harm else Revision(better, "a better answer")
 
 

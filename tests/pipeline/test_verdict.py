@@ -342,6 +342,15 @@ DELIBERATIONS = (
 )
 
 
+@pytest.mark.parametrize("said", [
+    "I would say that the author is wrong.", "The answer should say 0.5 %, as the author was wrong.",
+    "The author confuses § 502 with § 490 BGB; the statement needs checking before it may be shown to anybody.",
+])
+def test_a_word_on_the_author_is_no_answer(said: str) -> None:
+    old = "The rate is 1,150.63 euros and the fee is limited to 1 %."
+    assert replace(old, said)[0] == old
+
+
 @pytest.mark.parametrize("opening", DELIBERATIONS)
 def test_deliberation_is_no_answer(opening: str) -> None:
     text, reason = replace(ANSWER, f"{opening}{BETTER}")

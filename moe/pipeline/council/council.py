@@ -56,8 +56,7 @@ class Council:
         self._room_of = room_of
 
     def run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
-        """The answer. Before any of it comes, the experts whose parts were answered are in `took_part`, or where none
-        was, who answers in their place and all whose parts there were."""
+        """The answer. Before any of it comes, all whose parts there were are in `took_part`, whoever answers them."""
         return _order(self._run(request, decision, asking, took_part))
 
     def _run(self, request: ChatRequest, decision: Decision, asking: Asking, took_part: list[Expert]) -> Chunks:
@@ -70,8 +69,8 @@ class Council:
             yield Started(expert=decision.expert.label, model=decision.model or decision.expert.model_name)
         workers = Workers(request, asking, self._staff, self._toolbox, thinks=self._thinks, observe=self._observe)
         findings = yield from workers.run(plan)
-        took_part += filter(None, (self._staff.find(each.task.category) for each in findings if each.is_there))
         if any(finding.is_there for finding in findings):
+            took_part += filter(None, (self._staff.find(task.category) for task in plan.tasks))
             asking.trace.judge(weigh(findings))
             room_tokens = self._room_of(self._staff.judge())
             yield from merge(request, findings, asking, self._staff, room_tokens=room_tokens)

@@ -103,7 +103,7 @@ def _stream(
     request: ChatRequest, findings: Sequence[Finding], asking: Asking, staff: Staff, *, room: int, is_limited: bool
 ) -> Generator[Chunk, None, bool]:
     """The merger's text as it comes; False where none came that is an answer. Raises MoeError after its beginning."""
-    decision = staff.judge()
+    decision = structs.replace(staff.judge(), is_alone=True)  # the parts are there: no third model is waited for
     sees, sure = decision.expert.vision, asking.limits.escalate_below
     tools = tuple(dict.fromkeys(name for finding in findings for name in finding.tools))
     size = sum(len(finding.text) for finding in findings)

@@ -221,7 +221,8 @@ def test_a_dead_expert_is_missing_and_told(rig: Rig, ollama: FakeOllama) -> None
     chunks = rig.talk(ask(), shows=True)
     assert said(chunks) == "It is 12 euros, and lawful."
     assert "<missing>\n- Is it lawful? (upstream status 500)\n</missing>" in prompt_of(ollama, "judge:70b")
-    assert "· legal_advisor: failed, upstream status 500" in shown(chunks) and labels(rig) == ["math"]
+    assert "· legal_advisor: failed, upstream status 500" in shown(chunks)
+    assert labels(rig) == ["math", "legal_advisor"]  # the merger may speak of the law all the same
     assert 0 < (rig.record.answer_confidence or 0) < 0.5
 
 
