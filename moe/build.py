@@ -94,8 +94,9 @@ def build_gateway(
     manager = Manager(config, catalog, upstreams.local, stock, further=vectors.names())
     return Gateway(
         config, router, dispatcher=dispatcher, lineup=lineup, catalog=catalog, local=upstreams.local, manager=manager,
-        vectors=vectors, statistics=statistics, tools=tools, staff=Staff(config, lineup, upstreams, standing),
-        standing=standing, retire=lambda: executor.shutdown(wait=False), callers=callers,
+        vectors=vectors, statistics=statistics, tools=tools, standing=standing,
+        staff=Staff(config, lineup, upstreams, standing, rate=router.rate),
+        retire=lambda: executor.shutdown(wait=False), callers=callers,
     )
 
 

@@ -10,6 +10,8 @@ from msgspec import structs
 from ..config import Config
 from ..core import Decision
 from ..experts import TIERS, Expert, Tier
+from ..routing.complexity import rate_nothing
+from ..routing.parts import Rate
 from .lineup import Candidate, Lineup, raw_expert
 
 # So many of the preferred models are compared by how they did; what is far down the list is not worth a trial.
@@ -37,7 +39,12 @@ class Staff:
     """Of one configuration; holds no request state. Who is down, or has failed again and again, is given no work as
     long as somebody else can do it."""
 
-    def __init__(self, config: Config, lineup: Lineup, tiers: Tiers, scores: Choosing | None = None) -> None:
+    def __init__(
+        self, config: Config, lineup: Lineup, tiers: Tiers, scores: Choosing | None = None, *,
+        rate: Rate = rate_nothing,
+    ) -> None:
+        """`rate` tells which experts a text is for, {} where nobody can."""
+        self.rate = rate
         self._experts = {expert.label: expert for expert in config.experts}
         self._limits = config.pipeline
         self._fallback = config.fallback

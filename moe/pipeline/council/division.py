@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...core import ChatRequest, Decision
 from ...experts import Expert
 from ...routing.complexity import DOMAIN
 from ...routing.keywords import KeywordIndex
+from ...routing.parts import Rate, find_instruction, list_parts, rate_parts
 from ...routing.strategy import find_probabilities
 from ...routing.text import find_question
 from ..staff import Staff
@@ -20,6 +21,7 @@ SHARED, HALF = 0.15, 0.5
 # A sentence is an expert's by this share of its keywords, and if no other has half as much.
 CLEAR, AHEAD = 0.3, 2.0
 LONGEST_DIVIDED = 3_000
+_JOINT = re.compile(r"[\s,;]+(?:and|und|y|e|then|dann|luego)\s*\Z", re.IGNORECASE)
 _WORDLESS = "Answer the request."
 _CUT = "\n[…]\n"
 _FENCES = ("```", "~~~")
@@ -42,16 +44,17 @@ def find_words(request: ChatRequest) -> str:
 
 
 def own_plan(request: ChatRequest, decision: Decision, staff: Staff, *, calls: int, why: str = "") -> Plan:
-    """By the router's probabilities: each domain gets the sentences that are clearly its own, or where that cannot be
-    told, each that is likely enough all of the text, of which somebody has to make one answer then. `why`: in a phrase,
-    for what there is no other plan. `calls`: so many may be made; where they are too few, the expert that was decided
-    on has all of it."""
+    """By the router's probabilities: each domain gets the sentences that are clearly its own, by their words or else by
+    their meaning, or where that cannot be told, each that is likely enough all of the text, of which somebody has to
+    make one answer then. `why`: in a phrase, for what there is no other plan. `calls`: so many may be made; where they
+    are too few, the expert that was decided on has all of it."""
     text = find_words(request).strip()
     able = {expert.label: expert for expert in find_experts(request, staff)}
     rates = {label: rate for label, rate in find_probabilities(decision).items() if rate >= DOMAIN and label in able}
     ranked = sorted(rates, key=lambda label: -rates[label])[:MOST_DOMAINS]
     known = ranked if find_probabilities(decision) else list(able)  # where it goes by words, words divide too
     parts = _divide(text, [able[label] for label in known]) if len(known) > 1 else {}
+    parts = parts or _divide_by_meaning(text, able, staff.rate)
     if not parts or len(parts) > min(calls, MOST_DOMAINS):
         likely = [label for label in ranked if rates[label] >= max(SHARED, HALF * rates[ranked[0]])]
         labels = ranked[:1] if len(likely) < 2 else likely if len(likely) < calls else []
@@ -91,6 +94,22 @@ def _divide(text: str, experts: Sequence[Expert]) -> dict[str, str]:
     if len(parts) < 2:
         return {}
     return {label: "\n".join(piece.strip(" ,;\n\t") for piece in pieces) for label, pieces in parts.items()}
+
+
+def _divide_by_meaning(text: str, able: Mapping[str, Expert], rate: Rate) -> dict[str, str]:
+    """Each expert's requests, as the router reads them one by one; {} where that is not clear of each, or they are all
+    for one."""
+    parts = list_parts(find_instruction(text))
+    rated = rate_parts(parts, rate)
+    if len(text) > LONGEST_DIVIDED or not rated or len(rated) < len(parts):
+        return {}
+    found: dict[str, list[str]] = {}
+    for part, rates in zip(parts, rated, strict=True):
+        label = max(rates, key=lambda label: rates[label], default="")
+        if label not in able or rates[label] < CLEAR:
+            return {}
+        found.setdefault(label, []).append(_JOINT.sub("", part.text))
+    return {label: "\n".join(pieces) for label, pieces in found.items()} if len(found) > 1 else {}
 
 
 def _clauses(text: str) -> list[tuple[int, int]]:

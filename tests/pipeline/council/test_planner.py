@@ -296,6 +296,17 @@ def own(rig: Rig, text: str, calls: int = 10, **rates: float) -> list[tuple[str,
     return [(task.category, task.task) for task in plan.tasks]
 
 
+def test_where_words_do_not_tell_the_requests_are_read_one_by_one(rig: Rig) -> None:
+    text = "Work out the rate of 240,000 euros over 25 years, and check whether the bank may charge a fee."
+    rig.staff.rate = lambda part: {"math": 0.2, "legal_advisor": 0.7} if "fee" in part else {"math": 0.8}
+    assert own(rig, text, math=0.4, translation=0.25) == [
+        ("math", "Work out the rate of 240,000 euros over 25 years"),
+        ("legal_advisor", "check whether the bank may charge a fee."),
+    ]
+    rig.staff.rate = lambda part: {"math": 0.25}
+    assert len(own(rig, text, math=0.4)) == 1
+
+
 @pytest.mark.parametrize(("text", "parts"), [
     ("I live in Berlin. What is the sum of 3 and 4? Also, may my landlord do that?",
      [("math", "I live in Berlin. What is the sum of 3 and 4?"), ("legal_advisor", "Also, may my landlord do that?")]),
