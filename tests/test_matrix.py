@@ -17,7 +17,7 @@ from moe.pipeline.disclaimers import DISCLAIMERS
 from moe.pipeline.modes.concise import MOST_WORDS
 from moe.pipeline.modes.known import MODES, Mode
 from moe.pipeline.modes.report import SECTIONS, missing_sections
-from moe.pipeline.modes.sources import NONE
+from moe.pipeline.modes.sources import NONE, UNCITED
 from moe.pipeline.modes.steps import has_steps
 from moe.pipeline.modes.words import count_words
 from tests.fakes import FakeModel, FakeOllama, answer, fake_ollama
@@ -141,7 +141,7 @@ def check_promise(text: str, mode: Mode, label: str) -> None:
         assert said == SHORTER.strip()
         assert count_words(text) <= MOST_WORDS
     elif mode.name == "research":
-        assert said == f"It lives in a burrow and eats ants.\n\n*{NONE['en']}*"
+        assert said == f"{SAID['research']}\n\n*{NONE['en']} {UNCITED['en']}*"
     elif mode.name == "report":
         assert said.startswith(f"{SAID['report']}\n\n{THE_REST}\n\n## Sources\n\n")
         assert missing_sections(text) == ()

@@ -15,7 +15,7 @@ from moe.pipeline.disclaimers import DISCLAIMERS
 from moe.pipeline.modes.concise import MOST_WORDS
 from moe.pipeline.modes.known import MODES
 from moe.pipeline.modes.report import SECTIONS, missing_sections
-from moe.pipeline.modes.sources import NONE
+from moe.pipeline.modes.sources import NONE, UNCITED
 from moe.pipeline.modes.words import count_words
 from tests.fakes import FakeModel, FakeOllama, answer, fake_ollama, http_error
 from tests.live import Live, live_server
@@ -169,7 +169,8 @@ def test_a_short_answer_costs_one_call(ask: Ask, ollama: FakeOllama) -> None:
     ("How is the tea made?", "en"), ("Wie wird der Tea gemacht?", "de"), ("¿Cómo se hace el té?", "es")])
 def test_research_without_sources_says_so(ask: Ask, ollama: FakeOllama, question: str, language: Any) -> None:
     ollama.script(MODEL, [answer("Water boils at 100 °C [1]. It is hot [2, 3].")])
-    assert ask("research", question).text == f"Water boils at 100 °C. It is hot.\n\n*{NONE[language]}*"
+    assert ask("research", question).text == (
+        f"Water boils at 100 °C [1]. It is hot [2, 3].\n\n*{NONE[language]} {UNCITED[language]}*")
     assert len(chats(ollama)) == 1
 
 

@@ -190,8 +190,8 @@ class CodeOnly:
         self._write(code)
 
     def _end_block(self) -> None:
-        """One of white space alone is none."""
-        if self._block is not None and not self._mark and "".join(self._begun).strip():
+        """One of white space alone is none, unless it is a file's."""
+        if self._block is not None and not self._mark and (self._name or "".join(self._begun).strip()):
             self._begin()
         if self._mark and self._is_fenced:
             self._out.append(f"\n{self._mark}")

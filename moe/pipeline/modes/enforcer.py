@@ -6,16 +6,12 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-Kind = Literal["no_code", "cut", "over_limit", "no_sources", "marks_removed", "sources_replaced", "missing_sections",
-               "numbered", "no_steps"]
-QUOTES = ("marks_removed",)
+Kind = Literal["no_code", "cut", "over_limit", "no_sources", "missing_sections", "numbered", "no_steps"]
 _REASONS: dict[Kind, str] = {
     "no_code": "there is no code in it",
     "cut": "cut at the end of a sentence",
     "over_limit": "still too long",
     "no_sources": "it had no sources",
-    "marks_removed": "marks of no source were taken out",
-    "sources_replaced": "its own list of sources was replaced",
     "missing_sections": "these sections are missing",
     "numbered": "its list got numbers",
     "no_steps": "there are no steps in it",
@@ -31,9 +27,8 @@ class Finding(Struct, frozen=True):
 
 
 def explain(finding: Finding) -> str:
-    """In words of ours: what quotes the model has its place where text may be kept."""
-    told = finding.detail if finding.kind not in QUOTES else ""
-    return f"{_REASONS[finding.kind]} ({told})" if told else _REASONS[finding.kind]
+    """In words of ours."""
+    return f"{_REASONS[finding.kind]} ({finding.detail})" if finding.detail else _REASONS[finding.kind]
 
 
 class Enforcer(Protocol):

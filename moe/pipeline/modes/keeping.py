@@ -28,14 +28,16 @@ from ...tools.base import LANGUAGES, Language
 from ...trace import Span
 from ..asking import Asking, Said, Spent, derive
 from ..languages import find_language
+from .chat import strip_chat
 from .code import CodeOnly, ask_block, find_begun
 from .concise import MOST_WORDS, Concise, ask_shorter, cut, needs_shortening, take_shorter
-from .enforcer import QUOTES, Enforcer, explain
+from .enforcer import Enforcer, explain
 from .known import Mode, make_enforcer
 from .odds import Odds
 from .report import TITLE, Report, ask_sections, pick_sections
 from .sources import Source, find_sources
-from .steps import Plan, ask_steps, has_steps
+from .steps import Plan, ask_steps, can_be_plan, has_steps
+from .turns import asks_plan, is_later
 from .words import count_words
 
 Chunks = Generator[Chunk, None, None]
@@ -59,7 +61,7 @@ def keep(
     language = _find_language(request)
     enforcer = make_enforcer(mode, language=language, sources=sources, given=find_sources(request),
                              is_fenced=request.verb != "generate",
-                             begun=find_begun(request.messages))
+                             begun=find_begun(request.messages), is_later=is_later(request))
     keeping = _Keeping(enforcer, mode, request, asking=asking, decision=decision, language=language, follow=follow,
                        may_ask=may_ask)
     return keeping.run(chunks)
@@ -192,8 +194,8 @@ class _Keeping:
             yield from self._complete(self._enforcer, done)
         elif isinstance(self._enforcer, CodeOnly) and may_grow:
             yield from self._extract(self._enforcer)
-        yield from self._close(is_over=is_whole or not isinstance(self._enforcer, Report))
-        if isinstance(self._enforcer, Plan) and may_grow:
+        yield from self._close(is_over=(is_whole and not self._is_cut) or not isinstance(self._enforcer, Report))
+        if isinstance(self._enforcer, Plan) and may_grow and asks_plan(self._request):
             yield from self._divide(self._enforcer, done)
         last = self._follow("".join(self._shown)) if is_whole and self._shown else ""
         if last:
@@ -228,9 +230,7 @@ class _Keeping:
         sections = pick_sections(answer.text, missing, self._language) if answer is not None else ""
         if answer is not None and sections:
             self._is_cut = answer.done.finish == "length"
-            ended = enforcer.end_block()
-            gap = "\n" if ended else "\n\n"
-            yield from self._show(ended + enforcer.feed(f"{gap}{sections}"))
+            yield from self._show(enforcer.add(sections))
 
     def _extract(self, enforcer: CodeOnly) -> Chunks:
         if not enforcer.lacks_block():
@@ -245,11 +245,12 @@ class _Keeping:
             yield from self._show(renewed.feed(block))
 
     def _divide(self, enforcer: Plan, done: Done) -> Chunks:
-        if not any(finding.kind == "no_steps" for finding in enforcer.findings):
+        said = "".join(self._shown)
+        if not any(finding.kind == "no_steps" for finding in enforcer.findings) or not can_be_plan(said):
             return
-        answer = yield from self._ask("".join(self._shown), ask_steps(), "asked for them", done)
+        answer = yield from self._ask(said, ask_steps(), "asked for them", done)
         plan = Plan()
-        numbered = plan.feed(answer.text) + plan.finish() if answer is not None else ""
+        numbered = plan.feed(strip_chat(answer.text)) + plan.finish() if answer is not None else ""
         if answer is not None and has_steps(numbered):
             self._is_cut = answer.done.finish == "length"
             yield from self._show(f"\n\n{numbered}")
@@ -292,7 +293,6 @@ class _Keeping:
         if not findings and not self._notes:
             return
         reasons = [*self._notes, *map(explain, findings)]
-        said = " ".join(finding.detail for finding in findings if finding.kind in QUOTES)
         trace = self._asking.trace
         trace.add(Span(stage="merger", name=f"mode {self._mode.name}", started_ms=began_ms, ended_ms=trace.now_ms(),
-                       reason="; ".join(reasons), text=said))
+                       reason="; ".join(reasons)))

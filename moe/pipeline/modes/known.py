@@ -76,10 +76,11 @@ def find_mode(model: str) -> Mode | None:
 
 def make_enforcer(
     mode: Mode, *, language: Language = "en", sources: Sequence[Source] = (), given: Given = NOTHING,
-    is_fenced: bool = True, begun: Begun | None = None,
+    is_fenced: bool = True, begun: Begun | None = None, is_later: bool = False,
 ) -> Enforcer:
     """For one answer, in the user's `language`. `given` are the sources that came with the request. `is_fenced`: who
-    asked shows Markdown, so code comes in fences. `begun` is a block of code that the answer may go on with."""
+    asked shows Markdown, so code comes in fences. `begun` is a block of code that the answer may go on with.
+    `is_later`: the model has spoken before, or begun."""
     if mode.name == "code":
         return CodeOnly(is_fenced=is_fenced, begun=begun)
     if mode.name == "concise":
@@ -87,7 +88,7 @@ def make_enforcer(
     if mode.name == "research":
         return Cited(sources=sources, given=given, language=language)
     if mode.name == "report":
-        return Report(sources=sources, given=given, language=language)
+        return Report(sources=sources, given=given, language=language, is_later=is_later)
     return Plan() if mode.name == "plan" else Passing()
 
 

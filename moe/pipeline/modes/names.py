@@ -9,9 +9,13 @@ from .fences import Fence
 
 _NAME = r"(?:[\w./\\@\[\]-]*\w?\.[A-Za-z][\w-]{0,14}|(?:[\w.-]+/)*(?:Makefile|Dockerfile|Procfile|Jenkinsfile|Gemfile))"
 _LINE = re.compile(
-    r"\s*(?:#{1,6}\s+)?(?:[-*+]\s+)?(?:\d{1,3}[.)]\s+)?[*_]{0,3}(?:\d{1,3}[.)]\s+)?"
+    r"\s*(?:#{1,6}\s+)?(?:[-*+]\s+)?(?:\d{1,3}[.)]\s+)?(?:\*{1,3}|_{1,3}(?!\w+__\.))?(?:\d{1,3}[.)]\s+)?"
     r"(?:(?:[Ff]ile(?:name)?|[Dd]atei(?:name)?|[Aa]rchivo)\s*\d{0,3}\s*:?\s*)?"
-    rf"[*_]{{0,3}}`?(?P<name>{_NAME})`?[*_]{{0,3}}\s*(?:\([^()]*\))?\s*:?\s*[*_]{{0,3}}\s*:?(?P<more>\s[-–—]\s.*)?\s*")
+    rf"(?:\*{{1,3}}|_{{1,3}}(?!\w+__\.))?`?(?P<name>{_NAME})`?[*_]{{0,3}}\s*(?:\([^()]*\))?\s*:?\s*[*_]{{0,3}}\s*:?(?P<more>\s[-–—]\s.*)?\s*")
+_MADE = re.compile(
+    r"(?i)\s*(?:(?:and|then|next|first|now|finally|und|dann|zuerst|y|luego|primero),?\s+)*"
+    r"(?:(?:create|add|make|write|save|edit|update|open|in|erstellen?(?: sie)?|erstelle|crea|en)\s+)?"
+    rf"(?:(?:the|a|new|another|file|die|eine|neue|datei|el|un|archivo)\s+){{0,3}}`(?P<name>{_NAME})`\s*[:：]\s*")
 _STANDS_OUT = re.compile(r"\s*(?:#|\*\*|__|\d{1,3}[.)]\s+\*\*)")
 _IN_INFO = re.compile(rf"(?:\b(?:title|file|filename|name|path)=|^[\w+#.-]+:)[\"']?(?P<name>{_NAME})[\"']?")
 # Lines that count only where nothing but their like stands before them.
@@ -36,6 +40,10 @@ def find_name(words: str) -> str:
     lines = [line for line in words.split("\n") if line.strip()]
     for place, line in enumerate(reversed(lines)):
         found = _LINE.fullmatch(line) if len(line) <= 200 and (not place or _STANDS_OUT.match(line)) else None
+        if not place and found is None and len(line) <= 200:
+            made = _MADE.fullmatch(line)
+            if made:
+                return made["name"]
         if found and (not found["more"] or _STANDS_OUT.match(line)):
             return found["name"]
     return ""

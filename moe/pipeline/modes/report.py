@@ -10,10 +10,12 @@ from msgspec import Struct
 from ...tools.base import Language
 from ..languages import tell_language
 from ..symptoms import read_symptoms
+from .chat import strip_chat
 from .cited import Cited
 from .enforcer import Finding
 from .fences import read
 from .sources import NOTHING, Given, Source
+from .tail import Tail
 from .unwrap import Unwrap
 from .words import count_words
 
@@ -38,10 +40,10 @@ SECTIONS = (
              r"(?:executive |management )?summary\b|abstract\b|overview\b|at a glance\b|(?:key )?takeaways\b|"
              r"tl;?\s?dr\b|"
              r"r[ée]sum[ée]e?\b|in brief\b|synopsis\b|zusammenfassung|kurzfassung|überblick|übersicht|"
-             r"auf einen blick\b|das wichtigste\b|resumen\b|síntesis\b|sumario\b|en breve\b"),
+             r"kurzüberblick|auf einen blick\b|das wichtigste\b|resumen\b|síntesis\b|sumario\b|en breve\b"),
     _section("Background", "Hintergrund", "Antecedentes",
              r"background\b|context\b|introduction\b|history\b|starting point\b|hintergr[uü]nd|ausgangslage|"
-             r"ausgangssituation|kontext|einleitung|einführung|vorgeschichte|antecedentes\b|contexto\b|introducción|"
+             r"problemstellung|ausgangssituation|kontext|einleitung|einführung|vorgeschichte|antecedentes\b|contexto\b|introducción|"
              r"situación (?:inicial|actual)\b"),
     _section("Main Findings", "Wichtigste Ergebnisse", "Hallazgos principales",
              r"(?:main |key |principal )?findings\b|(?:main|key) (?:results|points|insights)\b|results\b|"
@@ -52,7 +54,8 @@ SECTIONS = (
              r"auswertung|beurteilung|einordnung|erörterung|análisis\b|discusión|evaluación\b|valoración\b"),
     _section("Conclusion", "Fazit", "Conclusión",
              r"conclusions?\b|concluding remarks\b|closing\b|outlook\b|fazit\b|schlussfolgerung|schluss\b|"
-             r"schlusswort|schlussbetrachtung|ausblick|conclusi(?:ón|ones)\b|consideraciones finales\b"),
+             r"schlusswort|handlungsempfehlungen|schlussbetrachtung|ausblick|conclusi(?:ón|ones)\b|"
+             r"consideraciones finales\b"),
     SOURCES,
 )
 _MISSING: dict[Language, str] = {
@@ -88,35 +91,44 @@ class Report:
     written feeds them before the end."""
 
     def __init__(
-        self, *, sources: Sequence[Source] = (), given: Given = NOTHING, language: Language = "en"
+        self, *, sources: Sequence[Source] = (), given: Given = NOTHING, language: Language = "en",
+        is_later: bool = False,
     ) -> None:
+        """`is_later`: it answers on a later turn, where a part may be all that was asked for."""
         self._cited = Cited(sources=sources, given=given, language=language)
         self.findings = self._cited.findings
         self._unwrap = Unwrap()
-        self._has_sources = bool(sources or given.numbered or given.has_others)
+        self._tail = Tail()
+        self._has_sources = bool(sources or given.numbered or given.has_others or given.has_text)
+        self._is_later = is_later
         self._language: Language = language
 
     def feed(self, text: str) -> str:
-        return self._cited.feed(self._unwrap.feed(text))
+        return self._cited.feed(self._tail.feed(self._unwrap.feed(text)))
 
     def release(self) -> str:
-        """What was held back of what was written so far; more may be fed after it."""
-        return self._cited.feed(self._unwrap.finish()) + self._cited.release()
+        """What was held back of what was written so far, but for a list of sources at its end; `add` puts more before
+        that."""
+        return self._cited.feed(self._tail.feed(self._unwrap.finish()) + self._tail.settle())
 
-    def end_block(self) -> str:
-        return self._cited.end_block()
+    def add(self, sections: str) -> str:
+        """What somebody else wrote, as the next paragraph."""
+        gap = "\n\n" if self._tail.is_holding else ""
+        return self._cited.add(sections) + self._cited.say(gap)
 
     def missing(self) -> tuple[str, ...]:
         """What is not there by now, but for the sources, which are added. Of what is no report nothing is missing, nor
         of one that is divided in a language whose headings are not known here."""
         said = self._cited.said
-        if not is_report(said) or _is_foreign(said):
+        if self._is_later or not is_report(said) or _is_foreign(said):
             return ()
         return tuple(name for name in missing_sections(said, self._language) if name != SOURCES.names[self._language])
 
     def finish(self, *, is_over: bool = True) -> str:
-        out = self.release()
+        out = self._cited.feed(self._tail.feed(self._unwrap.finish()) + self._tail.release())
         said = self._cited.said
+        if self._is_later:
+            return out + self._cited.finish(is_over=is_over and self._has_sources)
         if not is_over or not is_report(said):
             return out + self._cited.finish(is_over=is_over)
         missing = self.missing()
@@ -152,7 +164,7 @@ def missing_sections(text: str, language: Language = "en") -> tuple[str, ...]:
 def pick_sections(text: str, names: Sequence[str], language: Language = "en") -> str:
     """Those sections of a further answer that are named, each once; "" where there are none."""
     unwrap = Unwrap()
-    text = unwrap.feed(text) + unwrap.finish()
+    text = strip_chat(unwrap.feed(text) + unwrap.finish())
     lines = text.split("\n")
     headings = find_headings(text)
     wanted = [section for section in SECTIONS if section.names[language] in names]

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 import regex
 
+from ..symptoms import read_symptoms
 from .enforcer import Finding
 from .fences import Piece, Reader, read
 from .unwrap import Unwrap
+from .words import count_words
 
 _WORDS = ("step|phase|stage|part|week|day|schritt|etappe|teil|woche|tag|paso|fase|etapa|parte|semana|día|"
           "étape|partie|semaine|jour|passo|passaggio|settimana|giorno|dia|stap|week|dag|krok|etap|шаг|этап|неделя|день")
@@ -29,7 +31,17 @@ _BULLET = regex.compile(r" {0,3}[-*+•][ \t]{1,4}(?=[^-*+\s]|[-*+]\S)")
 _BREAKS = re.compile(r"^ {0,3}#|[:：][*_]*\s*$")
 # A question that the list answers.
 _RESTATES = re.compile(r"(?i)[\s*_]*(?:#|how (?:to|do|can|should)\b|wie\b|¿?cómo\b)")
+_WANTS = re.compile(r"(?i)\b(?:i(?:['’]d|['’]ll| will| would| just| still)* need|tell me|let me know|"
+                    r"ich (?:brauche|benötige)|necesito|dime)\b")
+_NEEDS = re.compile(
+    r"(?i)\b(?:you(?:['’]ll| will)? need|needs|needed|required?|requirements?|prerequisites?|ingredients?|materials?|"
+    r"tools|sources?|references?|bring|pack(?:ing)?|equipment|supplies|checklist|"
+    r"zutaten|voraussetzungen|benötig\w+|brauch\w+|"
+    r"material(?:ien)?|werkzeuge?|quellen|mitbringen|mitnehmen|packliste|ingredientes|requisitos|necesit\w+|"
+    r"materiales|herramientas|fuentes|llevar|traer)\b")
 _MOST_BEFORE = 400
+_FEW_WORDS = 60
+_TO_DO = re.compile(r" {0,3}[-*+•][ \t]+\[[ xX]\]")
 _QUESTION = ("?", "？", "؟")
 _WITHIN = re.compile(r" {2}|\t")
 
@@ -38,6 +50,12 @@ def ask_steps() -> str:
     """What to ask a model whose plan has none, after its answer."""
     return ("That answer has no numbered steps. Give what has to be done as numbered steps (1., 2., 3.), in the same "
             "language, and write nothing else. Where nothing can be planned yet, write only a dash.")
+
+
+def can_be_plan(text: str) -> bool:
+    """Whether it is more than a greeting, thanks, a refusal or a question back."""
+    is_question = text.rstrip().endswith(("?", "？", "؟"))
+    return count_words(text) >= _FEW_WORDS and not is_question and not read_symptoms(text).refuses
 
 
 def has_steps(text: str) -> bool:
@@ -75,7 +93,7 @@ class Plan:
             return out + "".join(held)
         if held is not None and is_over:
             self.findings.append(Finding("numbered"))
-            return out + _number("".join(held))
+            return out + _number("".join(held), self._before)
         if is_over and self._has_words and not self.has_steps:
             self.findings.append(Finding("no_steps"))
         return out + "".join(held or ())
@@ -123,25 +141,42 @@ class Plan:
 
 
 def _asks(before: str, listed: str) -> bool:
-    """Whether it is a question back, with what can be chosen, or with the questions to be answered first."""
+    """Whether it is a list to tick off, or a question back, with what can be chosen or has to be answered first."""
     line = before.rstrip().rpartition("\n")[2]
     if line.rstrip("*_:").endswith(_QUESTION) and not _RESTATES.match(line):
         return True
+    if _WANTS.search(line):
+        return True
     items = [line for line in listed.splitlines() if _BULLET.match(line)]
+    if all(map(_TO_DO.match, items)):  # a list to tick off
+        return True
     return bool(items) and all(line.rstrip().rstrip("*_").endswith(_QUESTION) for line in items)
 
 
-def _number(text: str) -> str:
+def _number(text: str, before: str) -> str:
     """With numbers for the bullets that stand out furthest, each list from one; what belongs to one is moved by as much
-    as its mark is wider."""
+    as its mark is wider. A list of what is needed stays unless there is no other."""
+    numbered, kinds = _number_lists(text, before, spares=True)
+    return numbered if False in kinds else _number_lists(text, before, spares=False)[0]
+
+
+def _number_lists(text: str, before: str, *, spares: bool) -> tuple[str, list[bool]]:
+    """What it is with numbers, and of each list whether it is of what is needed; those it `spares`."""
     out: list[str] = []
+    kinds: list[bool] = []
+    lead = before.rstrip().rpartition("\n")[2]
     count, more, level = 0, "", None
     is_start = was_blank = True
     for piece in read(text):
         raw = piece.raw
-        found = _BULLET.match(raw) if is_start and piece.kind == "prose" else None
+        found = _BULLET.match(raw) if is_start and piece.kind == "prose" and not _TO_DO.match(raw) else None
         if found and (level is None or _indent(raw) <= level):
+            if level is None:
+                kinds.append(bool(_NEEDS.search(lead)))
             level, count = _indent(raw), count + 1
+        if found and spares and kinds[-1]:
+            more = ""
+        elif found and _indent(raw) == level:
             mark = f"{raw[:level]}{count}. "
             more = " " * (len(mark) - level - 2)
             raw = mark + raw[found.end():]
@@ -152,10 +187,11 @@ def _number(text: str) -> str:
                 more = ""
                 if piece.kind == "prose" and not found and (was_blank or _BREAKS.search(raw)):
                     count, level = 0, None
+        lead = raw if is_start and raw.strip() and not found else lead
         out.append(raw)
         was_blank = not piece.raw.strip() if is_start else was_blank
         is_start = piece.raw.endswith("\n")
-    return "".join(out)
+    return "".join(out), kinds
 
 
 def _indent(line: str) -> int:

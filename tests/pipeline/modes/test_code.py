@@ -62,6 +62,10 @@ def bare() -> CodeOnly:
     ("```py\r\nx\r\ny\r\n```\r\n", "```py\nx\r\ny\r\n```"),
     ("```py\n\n\nx\n```", "```py\n\n\nx\n```"),
     ("```\n\n```\n```py\nx\n```", "```py\nx\n```"),
+    ("**__init__.py**\n```py\n```\n**m.py**\n```py\nx\n```", "```py\n# __init__.py\n```\n\n```py\n# m.py\nx\n```"),
+    ("Create `app.py`:\n\n```py\nx\n```\n\nand `b.yaml`:\n\n```yaml\na: 1\n```",
+     "```py\n# app.py\nx\n```\n\n```yaml\n# b.yaml\na: 1\n```"),
+    ("Run `main.py`:\n```sh\nls\n```", "```sh\nls\n```"),
     ("Use `f(x)`, as in\n```py\nf(1)\n```", "```py\nf(1)\n```"),
     ("Here: ```python\nx = 1\n```\nbye", "```python\nx = 1\n```"),
 ])

@@ -34,7 +34,7 @@ from moe.pipeline.modes.concise import MOST_WORDS
 from moe.pipeline.modes.keeping import keep
 from moe.pipeline.modes.known import MODES, Mode
 from moe.pipeline.modes.report import SECTIONS, SOURCES, missing_sections
-from moe.pipeline.modes.sources import NONE, Source
+from moe.pipeline.modes.sources import NONE, UNCITED, Source
 from moe.pipeline.modes.words import count_words
 from moe.trace import Record, Span, Trace
 
@@ -258,10 +258,9 @@ def test_code_goes_on_in_the_block_that_was_begun() -> None:
 def test_research_without_sources_says_so_in_the_users_language(question: str, language: Any) -> None:
     rig = Rig()
     text = rig.text("research", "Hot [1", "].", request=ask("Who?", question))
-    assert text == f"Hot.\n\n*{NONE[language]}*"
+    assert text == f"Hot [1].\n\n*{NONE[language]} {UNCITED[language]}*"
     assert rig.span is not None
-    assert rig.span.reason == "marks of no source were taken out; it had no sources"
-    assert rig.span.text == "[1]"
+    assert rig.span.reason == "it had no sources"
 
 
 @pytest.mark.parametrize(("earlier", "language"), [
@@ -274,7 +273,7 @@ def test_where_the_newest_text_is_too_short_earlier_ones_tell_the_language(
 
 
 def test_research_knows_what_came_with_the_request() -> None:
-    request = ask("[1] On tea and water, https://tea.example\n\nHow is tea made?")
+    request = ask("Source 1: On tea and water, https://tea.example\n\nHow is tea made?")
     listed = "## Sources\n\n1. On tea and water, https://tea.example"
     assert Rig().text("research", "Hot [1].", request=request) == f"Hot [1].\n\n{listed}"
     assert Rig().text("report", f"{REPORT} [1]", request=request) == f"{REPORT} [1]\n\n{listed}"
@@ -450,6 +449,12 @@ def test_a_block_left_open_ends_before_the_sections_that_are_added() -> None:
     assert missing_sections(text) == ()
 
 
+def test_to_a_report_whose_second_part_was_cut_nothing_is_noted() -> None:
+    head, _, _ = REPORT.partition("## Analysis")
+    rig = Rig([Text("## Analysis\n\nHot wa"), Done(finish="length")])
+    assert rig.text("report", head.rstrip()) == f"{head.rstrip()}\n\n## Analysis\n\nHot wa"
+
+
 @pytest.mark.parametrize("text", ["Hello! What shall I report on?", "I'm sorry, but I can't help with that."])
 def test_what_is_no_report_is_not_asked_again(text: str) -> None:
     rig = Rig()
@@ -465,7 +470,7 @@ def test_to_a_report_that_was_cut_nothing_is_added() -> None:
 
 @pytest.mark.parametrize("step", [said(""), [FAILURE], said("I'm sorry, but I can't.")])
 def test_a_plan_whose_steps_cannot_be_had_is_as_it_was(step: list[Any]) -> None:
-    assert Rig(step).text("plan", "You boil, then you pour.") == "You boil, then you pour."
+    assert Rig(step).text("plan", IN_WORDS) == IN_WORDS
 
 
 def test_a_question_back_is_not_asked_for_steps() -> None:
@@ -498,14 +503,44 @@ def test_what_announces_the_shorter_answer_is_dropped() -> None:
     assert rig.text("concise", LONG) == ("Boil it. " * 20).strip()
 
 
+IN_WORDS = "You boil the water, then you pour it over the leaves and wait until it has drawn. " * 5
+
+
 def test_a_plan_without_steps_is_asked_for_them_once() -> None:
-    rig = Rig(said("* Boil\n* Pour"))
-    assert rig.text("plan", "You boil, then you pour.") == "You boil, then you pour.\n\n1. Boil\n2. Pour"
+    rig = Rig(said("Sure, here are the steps:\n\n* Boil\n* Pour\n\nLet me know if you need more!"))
+    assert rig.text("plan", IN_WORDS) == f"{IN_WORDS}\n\n1. Boil\n2. Pour"
     assert len(rig.way.asked) == 1
     rig = Rig(said("-"))
-    assert rig.text("plan", "Which tea?") == "Which tea?"
+    assert rig.text("plan", IN_WORDS) == IN_WORDS
     assert rig.span is not None
     assert rig.span.reason == "asked for them; there are no steps in it"
+
+
+@pytest.mark.parametrize("text", [
+    "Hello! How can I help?", "You're welcome! Have a great trip.", "I'm sorry, but I can't help with that request.",
+    f"{IN_WORDS}Which tea is it?"])
+def test_what_is_no_plan_is_not_asked_for_steps(text: str) -> None:
+    rig = Rig()
+    assert rig.text("plan", text) == text
+    assert not rig.way.asked
+
+
+@pytest.mark.parametrize(("newest", "count"), [("What does it cost?", 0), ("Now plan the way back.", 1)])
+def test_on_a_later_turn_steps_are_asked_for_where_a_plan_is(newest: str, count: int) -> None:
+    rig = Rig(said("1. Boil"))
+    turns = (Message("user", (Text("Plan it."),)), Message("assistant", (Text("1. Go."),)),
+             Message("user", (Text(newest),)))
+    rig.text("plan", IN_WORDS, request=structs.replace(ask(), messages=turns))
+    assert len(rig.way.asked) == count
+
+
+@pytest.mark.parametrize("last", [(), (Message("user", (Text("Rewrite the end."),)),)])
+def test_a_report_on_a_later_turn_is_as_it_was_said(last: tuple[Message, ...]) -> None:
+    rig = Rig()
+    turns = (Message("user", (Text("Report on tea."),)), Message("assistant", (Text("# Tea"),)), *last)
+    text = "## Conclusion\n\nHot [1]."
+    assert rig.text("report", text, request=structs.replace(ask(), messages=turns)) == text
+    assert not rig.way.asked
 
 
 def test_who_answered_is_who_is_asked_again() -> None:
@@ -565,7 +600,7 @@ def test_a_long_stream_with_odds_takes_time_by_its_length_only() -> None:
 
 
 @pytest.mark.parametrize(("name", "said_", "shown"), [
-    ("research", "Hot [1].", f"Hot.\n\n*{NONE['en']}*{NOTE}"),
+    ("research", "Hot.", f"Hot.\n\n*{NONE['en']}*{NOTE}"),
     ("report", REPORT, f"{REPORT}\n\n## Sources\n\n*{NONE['en']}*{NOTE}"),
     ("plan", "- Boil", f"1. Boil{NOTE}"), ("concise", "Boil it.", f"Boil it.{NOTE}"),
     ("concise", "Ask a doctor.", "Ask a doctor."),

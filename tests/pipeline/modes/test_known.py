@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from moe.config.rules import ORCHESTRATORS
 from moe.pipeline.modes.known import MODES, Mode, ModeName, enforce, find_mode, make_enforcer
-from moe.pipeline.modes.sources import NONE, Source
+from moe.pipeline.modes.sources import NONE, UNCITED, Source
 
 from .cutting import check_cuts, cuts, texts
 
@@ -56,7 +56,7 @@ def test_two_modes_change_nothing(name: ModeName) -> None:
 def test_each_enforcer_has_what_it_needs() -> None:
     assert enforce("Hi.\n```py\nx\n```", BY_NAME["code"]) == "```py\nx\n```"
     assert enforce("Hi.\n```py\nx\n```", BY_NAME["code"], is_fenced=False) == "x"
-    assert enforce("Hi [1].", BY_NAME["research"], language="es") == f"Hi.\n\n*{NONE['es']}*"
+    assert enforce("Hi [1].", BY_NAME["research"], language="es") == f"Hi [1].\n\n*{NONE['es']} {UNCITED['es']}*"
     assert enforce("Hi [1].", BY_NAME["research"], sources=(Source("T"),)) == "Hi [1].\n\n## Sources\n\n1. T"
     assert enforce("- Hi", BY_NAME["plan"]) == "1. Hi"
     assert enforce("Hi. " * 130, BY_NAME["concise"]) == ("Hi. " * 120).strip()

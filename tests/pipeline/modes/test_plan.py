@@ -32,12 +32,12 @@ def test_a_plan_with_numbers_is_left_as_it_is(text: str) -> None:
     ("- Do\n  - first\n  - then\n- Be", "1. Do\n   - first\n   - then\n2. Be"),
     ("## Before\n- Do\n\n## After\n- Be", "## Before\n1. Do\n\n## After\n1. Be"),
     ("How to make tea?\n\n- Do\n- Be\n\nMore?", "How to make tea?\n\n1. Do\n2. Be\n\nMore?"),
-    ("- Do\nit\n- Be\n\nYou need:\n\n- a\n- b", "1. Do\nit\n2. Be\n\nYou need:\n\n1. a\n2. b"),
+    ("- Do\nit\n- Be\n\nYou need:\n\n- a\n- b", "1. Do\nit\n2. Be\n\nYou need:\n\n- a\n- b"),
     ("Sure:\n\n```markdown\n- Do\n- Be\n```\n", "Sure:\n\n1. Do\n2. Be\n"),
     ("- **Do**: it\n\n  ```py\n  if x:\n      y\n  ```\n- Be",
      "1. **Do**: it\n\n   ```py\n   if x:\n       y\n   ```\n2. Be"),
     ("- Do\n\n```py\nif x:\n    y\n```\n- Be", "1. Do\n\n```py\nif x:\n    y\n```\n2. Be"),
-    ("- [ ] Do\n- [x] Be", "1. [ ] Do\n2. [x] Be"),
+    ("You need:\n\n- a\n- b", "You need:\n\n1. a\n2. b"),
     ("• Do\n• Be", "1. Do\n2. Be"),
     ("\n".join(["- a"] * 9 + ["- b\n  c"]), "\n".join([f"{n}. a" for n in range(1, 10)] + ["10. b\n    c"])),
 ])
@@ -77,6 +77,7 @@ def test_it_streams_unless_it_begins_with_bullets() -> None:
 
 @pytest.mark.parametrize("text", [
     "Which tea do you mean?\n\n- green\n- black", "**Welcher Tee?**\n- grün\n- schwarz",
+    "- [ ] Do\n- [x] Be", "Before I plan it, I need a few details:\n- Your budget",
     "I need to know:\n- Where to?\n- When?\n",
 ])
 def test_a_question_back_is_left_as_it_is(text: str) -> None:
@@ -91,6 +92,16 @@ def test_nothing_has_no_steps() -> None:
 
 def test_a_plan_in_a_block_of_markdown_is_read() -> None:
     assert whole(Plan, "```markdown\n# Plan\n\n1. Do\n2. Be\n```") == "# Plan\n\n1. Do\n2. Be\n"
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("```markdown\n1. Do\n\n```\nls\n```\n\n2. Be\n```", "1. Do\n\n```\nls\n```\n\n2. Be\n"),
+    ("```markdown\n1. Do\n```\n\nThen:\n\n```\nls\n```\n", "1. Do\n\nThen:\n\n```\nls\n```\n"),
+])
+def test_a_block_within_or_after_one_of_markdown_stays_whole(text: str, shown: str) -> None:
+    assert whole(Plan, text) == shown
+    for seed in range(20):
+        check_cuts(Plan, text, seed)
 
 
 @settings(max_examples=300)

@@ -154,7 +154,7 @@ def test_a_report_in_another_language_with_headings_of_its_own_is_left_alone() -
 def test_a_report_in_a_block_of_markdown_is_read(lead: str) -> None:
     text = f"{lead}```markdown\n{HASHES}```\nAnything else?"
     shown = whole(Report, text)
-    assert shown == f"{lead}{HASHES.replace(' [1]', '')}Anything else?\n\n*{NONE['en']}*"
+    assert shown == f"{lead}{HASHES}Anything else?\n\n*{NONE['en']}*"
     for seed in range(20):
         check_cuts(Report, text, seed)
 
@@ -186,9 +186,9 @@ def test_headings_tell_their_level_and_whether_anything_stands_under_them() -> N
 
 def test_a_whole_report_passes_with_our_list_of_sources() -> None:
     enforcer = Report(sources=(PAGE,))
-    shown = enforcer.feed(HASHES) + enforcer.finish()
-    assert shown == HASHES.replace("1. https://a.b/c\n", "\n1. [A page](<https://a.b/c>)")
-    assert [finding.kind for finding in enforcer.findings] == ["sources_replaced"]
+    text = HASHES.partition("## Sources")[0]
+    assert enforcer.feed(text) + enforcer.finish() == f"{text}## Sources\n\n1. [A page](<https://a.b/c>)"
+    assert whole(lambda: Report(sources=(PAGE,)), HASHES) == HASHES
 
 
 @pytest.mark.parametrize(("language", "note"), [
@@ -206,18 +206,18 @@ def test_what_is_missing_is_said_and_not_made_up(language: Language, note: str) 
 
 
 def test_what_is_written_later_is_not_missing() -> None:
-    text = HASHES.replace("## Conclusion\nBuy it.\n\n", "")
+    text = HASHES.partition("## Conclusion")[0]
     enforcer = Report(sources=(PAGE,))
     enforcer.feed(text)
     assert enforcer.missing() == ("Conclusion",)
-    assert enforcer.feed("\n\n## Conclusion\nBuy it.") == "## Conclusion\nBuy it."
+    assert enforcer.add("## Conclusion\nBuy it.") == "## Conclusion\nBuy it."
     assert enforcer.finish() == "\n\n## Sources\n\n1. [A page](<https://a.b/c>)"
-    assert [finding.kind for finding in enforcer.findings] == ["sources_replaced"]
+    assert enforcer.findings == []
 
 
 def test_a_list_of_its_own_is_called_unchecked_where_nothing_was_given() -> None:
     shown = whole(Report, HASHES)
-    assert shown == HASHES.replace(" [1]", "") + f"\n*{NONE['en']}*"
+    assert shown == HASHES + f"\n*{NONE['en']}*"
 
 
 @pytest.mark.parametrize("text", ["", "\n"])
@@ -227,6 +227,22 @@ def test_nothing_is_said_of_nothing(text: str) -> None:
 
 def test_nothing_is_added_where_more_will_come() -> None:
     assert whole(Report, "I will search first.", is_over=False) == "I will search first."
+
+
+def test_what_is_added_stands_before_the_list_of_sources() -> None:
+    head, _, _ = HASHES.partition("## Analysis")
+    listed = "## Sources\n1. https://a.b/c\n"
+    enforcer = Report()
+    shown = enforcer.feed(head + listed) + enforcer.release()
+    assert shown == head
+    assert enforcer.missing() == ("Analysis", "Conclusion")
+    shown += enforcer.add("## Analysis\nA.\n\n## Conclusion\nC.") + enforcer.finish()
+    assert shown == f"{head}## Analysis\nA.\n\n## Conclusion\nC.\n\n{listed}\n*{NONE['en']}*"
+
+
+def test_what_follows_a_list_of_sources_is_not_kept_back() -> None:
+    enforcer = Report()
+    assert enforcer.feed("# T\n\n## Sources\n- a\n\n## Conclusion\nB") == "# T\n\n## Sources\n- a\n\n## Conclusion\n"
 
 
 @settings(max_examples=200)
