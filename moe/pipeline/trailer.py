@@ -59,6 +59,7 @@ _TRAILER = regex.compile(rf"{_TWICE}{_LINE}{_END}", regex.IGNORECASE)
 _HEAD = regex.compile(rf"{_GAP}{_LEAD}", regex.IGNORECASE)
 _ONLY_NAME = regex.compile(_NAME, regex.IGNORECASE)
 _PLACES = regex.compile(r"\r?\n|\r\Z|(?<=[.!?…)。*`\"'»”])[ \t]")
+_SYMBOL = regex.compile(r"\s*\p{So}+")
 # What only programs and data are written with: there it is a name like any other, unless it is in capitals as asked.
 _CODE = frozenset("`{<|/$\"'")
 # No trailer is longer; and of a name that was cut so many letters tell that it is one.
@@ -116,6 +117,8 @@ class Trailer:
         is_all = not any(map(str.strip, self._shown)) and not whole[:begin].strip()
         if not _is_asked(found, is_cut=is_cut, is_all=is_all):
             return None, ""
+        if is_all and (symbol := _SYMBOL.match(whole, begin)):  # that may be all of the answer
+            begin = symbol.end()
         number = found["number"] or ""
         is_part = is_cut and number.isdigit() and not whole[found.end("number"):].strip(".,")
         self.value = None if is_part else _read_value(found)
